@@ -1,0 +1,113 @@
+// Package plugin is what the author of a provider needs: implement [Provider]
+// and [Destination], call [Serve] from main, and relay does the rest — it keeps
+// events on disk, retries, limits rates, renders templates and logs.
+//
+//	func main() { plugin.Serve(&ntfy.Provider{}) }
+//
+// A plugin is a process that relay starts when a destination first needs it.
+// Serve speaks the protocol of package pluginpb over hashicorp/go-plugin: it
+// decodes deliveries, runs their template in a fresh JavaScript runtime, hands
+// the result to the destination, masks every secret in what leaves the process,
+// and ends the process when relay is gone.
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// Provider speaks one chat system. Its methods may be called concurrently.
+type Provider interface {
+	// Describe says who this is. It is pure: no network, no state.
+	Describe() Description
+
+	// Open makes a destination from settings that passed the schemas, or says
+	// every fault in them. It may keep what it is given; it does not use the
+	// network. relay opens a destination anew when its settings change.
+	Open(s Settings) (Destination, []Problem)
+}
+
+// Destination is one configured place of a provider. Its methods may be called
+// concurrently.
+type Destination interface {
+	// Compose turns what a template made into the request that Send will make,
+	// without what is made anew for every attempt (signatures, times). It uses
+	// no network: preview calls it too. An error refuses the message for good
+	// and names the limit or the fault.
+	Compose(d *Delivery, r relay.Rendered) (*Request, error)
+
+	// Send makes the one attempt and says what came of it. ctx ends with the
+	// attempt's timeout. Send does not retry what may have reached the vendor.
+	// The log parts of the report (Template…, Message) are not Send's to fill.
+	Send(ctx context.Context, d *Delivery, r *Request) relay.Report
+}
+
+// Description is who a provider is.
+type Description struct {
+	Name    string // lower case letters, digits and "-"
+	Version string
+	// JSON Schemas (draft 2020-12) of the provider-level settings and of the
+	// destination keys that the provider owns. "writeOnly": true marks a
+	// secret: it is masked wherever it turns up. nil allows no key.
+	ProviderSchema    json.RawMessage
+	DestinationSchema json.RawMessage
+	Limits            Limits
+}
+
+// Limits are the defaults of a provider's destinations.
+type Limits struct {
+	Rate        relay.Rate // the vendor's documented one
+	Concurrency int        // deliveries of one destination at a time; 0 means 1
+}
+
+// Settings are one destination's settings and those of the `providers` entry
+// that serves it.
+type Settings struct {
+	Destination string          // its name in relay.yaml
+	Entry       string          // the name of the `providers` entry
+	Provider    json.RawMessage // a JSON object
+	Target      json.RawMessage // a JSON object: the destination's own keys
+	Masker      *relay.Masker   // knows the secrets of the settings; Open adds what else is secret, such as parts of a URL
+	Logger      *slog.Logger
+}
+
+// Problem is a fault in settings.
+type Problem struct {
+	Provider bool   // the fault is in the entry's settings, not in the destination's
+	Pointer  string // JSON pointer to the value, such as "/url"
+	Message  string // what is wrong and the remedy; never the value of a secret
+	Warning  bool   // the settings are usable all the same
+}
+
+// Delivery is what Compose and Send are about. It is read only.
+type Delivery struct {
+	ID      string // the same over all attempts: the deduplication key
+	Attempt int    // from 1
+	EventID string
+	Event   json.RawMessage // the canonical JSON of the event; decode it into relay.Event where it is needed
+	Context
+}
+
+// Context is what templates see as ctx.
+type Context struct {
+	Destination string
+	Provider    string // the name of the `providers` entry
+	Direct      bool
+	Recipient   *relay.Person // nil for the channel
+	Language    string
+	TimeZone    string
+	Now         time.Time // when the event was accepted
+}
+
+// Request is what Compose makes: the body, and where and how it goes.
+type Request struct {
+	Method string // default POST
+	URL    string
+	Header http.Header
+	Body   []byte
+}

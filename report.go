@@ -1,0 +1,48 @@
+package relay
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Verdict classifies what a vendor's answer means. The provider knows the
+// vendor and chooses it; delivery knows how often was tried and decides what
+// follows.
+type Verdict string
+
+// The verdicts.
+const (
+	// Delivered: the vendor promised that the message is there.
+	Delivered Verdict = "delivered"
+	// Temporary: nothing was shown; trying again can help.
+	Temporary Verdict = "temporary"
+	// Ambiguous: the message may be visible; trying again may double it.
+	Ambiguous Verdict = "ambiguous"
+	// MessageRefused: this message can never work as it is.
+	MessageRefused Verdict = "message_refused"
+	// RecipientRefused: this person cannot be reached.
+	RecipientRefused Verdict = "recipient_refused"
+	// Unmatched: the vendor knows no such person.
+	Unmatched Verdict = "unmatched"
+	// DestinationRefused: the credential or URL is dead until somebody changes it.
+	DestinationRefused Verdict = "destination_refused"
+	// Skipped: the template said no.
+	Skipped Verdict = "skipped"
+)
+
+// Report is a provider's answer to one attempt.
+type Report struct {
+	Verdict    Verdict
+	RetryAfter time.Duration // the vendor's wait hint, clamped by delivery; 0: none
+	Receipt    string        // the vendor's id of the message, where there is one
+	Error      string        // one line for people, without secrets; empty when delivered
+	Probe      bool          // with DestinationRefused: trying again now and then is allowed
+	Lost       bool          // the plugin ended before it answered; set by relay, never by a provider
+
+	Template         string // the name of the template that made the message
+	TemplateRevision string
+	TemplateError    *TemplateError // the template failed; the message is the built-in default's
+	Message          json.RawMessage
+	Request          *Request
+	Response         *Response
+}

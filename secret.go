@@ -1,0 +1,86 @@
+package relay
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// SecretText stands wherever a secret was.
+const SecretText = "<secret>"
+
+// Secret is a string that prints as <secret>. Reveal is the only way to its value.
+type Secret string
+
+// Reveal is the secret itself, for the one place that needs it.
+func (s Secret) Reveal() string { return string(s) }
+
+// String hides the value.
+func (s Secret) String() string { return SecretText }
+
+// GoString hides the value from %#v.
+func (s Secret) GoString() string { return SecretText }
+
+// MarshalText hides the value from encoders.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(SecretText), nil }
+
+// LogValue hides the value from slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(SecretText) }
+
+// minSecret is the shortest value that is masked: shorter ones would mask
+// ordinary words.
+const minSecret = 8
+
+// Masker takes known secrets out of text. It is safe for concurrent use, also
+// while secrets are added.
+type Masker struct {
+	needles atomic.Pointer[[]string] // longest first, so that a whole goes before its part
+}
+
+// Add makes the masker know more secrets, in the forms in which they turn up:
+// plain, JSON, URL path, URL query and base64. Values under 8 bytes are left out.
+func (m *Masker) Add(secrets ...string) {
+	for {
+		old := m.needles.Load()
+		var all []string
+		if old != nil {
+			all = slices.Clone(*old)
+		}
+		for _, s := range secrets {
+			if len(s) < minSecret {
+				continue
+			}
+			quoted, _ := json.Marshal(s) // a string always encodes
+			all = append(all, s, string(quoted[1:len(quoted)-1]), url.PathEscape(s), url.QueryEscape(s),
+				base64.StdEncoding.EncodeToString([]byte(s)), base64.URLEncoding.EncodeToString([]byte(s)))
+		}
+		slices.SortFunc(all, func(a, b string) int {
+			if len(a) != len(b) {
+				return len(b) - len(a)
+			}
+			return strings.Compare(a, b)
+		})
+		all = slices.Compact(all)
+		if m.needles.CompareAndSwap(old, &all) {
+			return
+		}
+	}
+}
+
+// Mask is text with every known secret replaced by <secret>.
+func (m *Masker) Mask(text string) string {
+	needles := m.needles.Load()
+	if needles == nil {
+		return text
+	}
+	for _, n := range *needles {
+		if strings.Contains(text, n) {
+			text = strings.ReplaceAll(text, n, SecretText)
+		}
+	}
+	return text
+}
