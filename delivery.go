@@ -136,6 +136,7 @@ type Attempt struct {
 	Request          *Request        `json:"request"`
 	Response         *Response       `json:"response"`
 	Verdict          Verdict         `json:"verdict"`
+	Lost             bool            `json:"lost,omitempty"` // the plugin ended before it answered: not counted as ambiguous
 	RetryAfterMS     *int64          `json:"retry_after_ms"`
 	Receipt          string          `json:"receipt"`
 	Error            string          `json:"error"`

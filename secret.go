@@ -84,3 +84,64 @@ func (m *Masker) Mask(text string) string {
 	}
 	return text
 }
+
+// SecretsIn lists the strings of a JSON value that its JSON Schema marks as
+// secret with "writeOnly": true, wherever they stand below properties,
+// additionalProperties and items. A schema or value that is no JSON has none.
+func SecretsIn(schema, value json.RawMessage) []string {
+	var s secretSchema
+	var v any
+	if json.Unmarshal(schema, &s) != nil || json.Unmarshal(value, &v) != nil {
+		return nil
+	}
+	return s.secrets(v, false, nil)
+}
+
+// secretSchema is the part of JSON Schema that tells where secrets are.
+type secretSchema struct {
+	WriteOnly            bool                    `json:"writeOnly"`
+	Properties           map[string]secretSchema `json:"properties"`
+	AdditionalProperties *secretSchema           `json:"additionalProperties"`
+	Items                *secretSchema           `json:"items"`
+	AnyOf                []secretSchema          `json:"anyOf"`
+	OneOf                []secretSchema          `json:"oneOf"`
+}
+
+// UnmarshalJSON takes a schema that is `true` or `false` as one without secrets.
+func (s *secretSchema) UnmarshalJSON(b []byte) error {
+	if len(b) == 0 || b[0] != '{' {
+		return nil
+	}
+	type plain secretSchema
+	return json.Unmarshal(b, (*plain)(s))
+}
+
+func (s *secretSchema) secrets(v any, hidden bool, found []string) []string {
+	hidden = hidden || s.WriteOnly
+	for _, choice := range slices.Concat(s.AnyOf, s.OneOf) {
+		found = choice.secrets(v, hidden, found)
+	}
+	switch v := v.(type) {
+	case string:
+		if hidden {
+			found = append(found, v)
+		}
+	case []any:
+		items := s.Items
+		if items == nil {
+			items = &secretSchema{}
+		}
+		for _, item := range v {
+			found = items.secrets(item, hidden, found)
+		}
+	case map[string]any:
+		for key, item := range v {
+			sub, ok := s.Properties[key]
+			if !ok && s.AdditionalProperties != nil {
+				sub = *s.AdditionalProperties
+			}
+			found = sub.secrets(item, hidden, found)
+		}
+	}
+	return found
+}
