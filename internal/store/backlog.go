@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// Backlogs counts the unfinished deliveries of every destination that has any,
+// held ones and those being sent included.
+func (s *Store) Backlogs(ctx context.Context) ([]relay.Backlog, error) {
+	var backlogs []relay.Backlog
+	err := s.read(ctx, func(q query) error {
+		// The index answers the inner question alone; the oldest row is the lowest.
+		return q.each(`SELECT b.destination, b.n, d.created FROM
+			(SELECT destination, count(*) AS n, min(seq) AS first FROM deliveries INDEXED BY deliveries_open
+				WHERE finished IS NULL GROUP BY destination) AS b
+			JOIN deliveries AS d ON d.seq = b.first ORDER BY b.destination`, nil,
+			func(scan func(...any) error) error {
+				var b relay.Backlog
+				var oldest int64
+				err := scan(&b.Destination, &b.Pending, &oldest)
+				b.Oldest = fromMilli(oldest)
+				backlogs = append(backlogs, b)
+				return err
+			})
+	})
+	return backlogs, err
+}
+
+// Dues names every destination with pending deliveries and when its first one
+// is due, paused or not.
+func (s *Store) Dues(ctx context.Context) ([]relay.Due, error) {
+	var dues []relay.Due
+	err := s.read(ctx, func(q query) error {
+		return q.each(`SELECT destination, min(due) FROM deliveries INDEXED BY deliveries_open
+			WHERE finished IS NULL AND state = 'pending' GROUP BY destination ORDER BY destination`, nil,
+			func(scan func(...any) error) error {
+				var d relay.Due
+				var at int64
+				err := scan(&d.Destination, &at)
+				d.At = fromMilli(at)
+				dues = append(dues, d)
+				return err
+			})
+	})
+	return dues, err
+}

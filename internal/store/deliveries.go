@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// defaultRows is the length of a list that names none, maxRows the longest.
+const (
+	defaultRows = 100
+	maxRows     = 1000
+)
+
+// rowColumns are what scanRow reads. A pending delivery of a paused destination
+// is held, for the reason of the pause.
+const rowColumns = `SELECT d.seq, d.id, e.id, e.type, d.destination, d.provider, d.recipient,
+	CASE WHEN d.state = 'pending' AND p.destination IS NOT NULL THEN 'held' ELSE d.state END,
+	CASE WHEN d.state = 'pending' AND p.destination IS NOT NULL THEN p.reason ELSE d.reason END,
+	d.attempts, d.created, d.updated, d.due, d.replay_of
+	FROM deliveries AS d %s JOIN events AS e ON e.seq = d.event_seq
+	LEFT JOIN pauses AS p ON p.destination = d.destination AND p.part = 'channel' `
+
+func scanRow(scan func(...any) error) (seq int64, d relay.Delivery, err error) {
+	var recipient string
+	var created, updated, due int64
+	err = scan(&seq, &d.ID, &d.EventID, &d.EventType, &d.Destination, &d.Provider, &recipient, &d.State, &d.Reason,
+		&d.Attempts, &created, &updated, &due, &d.ReplayOf)
+	if recipient != "" {
+		d.Recipient = json.RawMessage(recipient)
+	}
+	d.Created, d.Updated = fromMilli(created), fromMilli(updated)
+	if d.State == relay.StatePending {
+		next := fromMilli(due)
+		d.NextAttempt = &next
+	}
+	return seq, d, err
+}
+
+// Deliveries lists the sent log, newest first, without the attempts. next is
+// the Before of the following page, 0 after the last one: rows that arrive
+// meanwhile shift nothing. Limit is 100 unless given, and at most 1,000.
+func (s *Store) Deliveries(ctx context.Context, f relay.DeliveryFilter) (rows []relay.Delivery, next int64, err error) {
+	limit := f.Limit
+	if limit <= 0 {
+		limit = defaultRows
+	}
+	limit = min(limit, maxRows)
+	index, where, args := conditions(f)
+	text := fmt.Sprintf(rowColumns, index) + where + " ORDER BY d.seq DESC LIMIT ?"
+	err = s.read(ctx, func(q query) error {
+		var last int64
+		return q.each(text, append(args, limit+1), func(scan func(...any) error) error {
+			if len(rows) == limit { // the one more says that there is a next page
+				next = last
+				return nil
+			}
+			seq, d, err := scanRow(scan)
+			last, rows = seq, append(rows, d)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return rows, next, nil
+}
+
+// conditions turns a filter into SQL. Open and failed rows are few among many
+// that went well, and have indexes of their own; the planner is told, since it
+// has no statistics to find out by.
+func conditions(f relay.DeliveryFilter) (index, where string, args []any) {
+	var parts []string
+	add := func(part string, values ...any) {
+		parts = append(parts, part)
+		args = append(args, values...)
+	}
+	switch f.State {
+	case "":
+	case relay.StatePending:
+		index = "INDEXED BY deliveries_open"
+		add("d.finished IS NULL AND d.state = 'pending' AND p.destination IS NULL")
+	case relay.StateHeld:
+		index = "INDEXED BY deliveries_open"
+		add("d.finished IS NULL AND d.state = 'pending' AND p.destination IS NOT NULL")
+	case relay.StateSending:
+		index = "INDEXED BY deliveries_open"
+		add("d.finished IS NULL AND d.state = 'sending'")
+	case relay.StateDelivered:
+		add("d.state = 'delivered'")
+	default:
+		index = "INDEXED BY deliveries_failed"
+		add("d.finished IS NOT NULL AND d.state <> 'delivered' AND d.state = ?", string(f.State))
+	}
+	if f.EventID != "" {
+		index = "" // an event has few rows
+		add("d.event_seq = (SELECT seq FROM events WHERE id = ?)", f.EventID)
+	}
+	if f.Before > 0 {
+		add("d.seq < ?", f.Before)
+	}
+	if f.Destination != "" {
+		add("d.destination = ?", f.Destination)
+	}
+	if f.Type != "" {
+		add("e.type = ?", f.Type)
+	}
+	if f.Recipient != "" {
+		add(`EXISTS (SELECT 1 FROM json_tree(nullif(d.recipient, '')) WHERE atom LIKE ? ESCAPE '\')`,
+			"%"+likeEscaper.Replace(f.Recipient)+"%")
+	}
+	if !f.Since.IsZero() {
+		add("d.created >= ?", unixMilli(f.Since))
+	}
+	if !f.Until.IsZero() {
+		add("d.created < ?", unixMilli(f.Until))
+	}
+	if len(parts) > 0 {
+		where = "WHERE " + strings.Join(parts, " AND ")
+	}
+	return index, where, args
+}
+
+// likeEscaper makes a text match only itself in LIKE. It never changes.
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+// Delivery is one delivery with its attempts, or [relay.ErrNotFound].
+func (s *Store) Delivery(ctx context.Context, id string) (d relay.Delivery, err error) {
+	err = s.read(ctx, func(q query) error {
+		found := false
+		var seq int64
+		err := q.each(fmt.Sprintf(rowColumns, "")+"WHERE d.id = ?", []any{id}, func(scan func(...any) error) (err error) {
+			found = true
+			seq, d, err = scanRow(scan)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !found {
+			return relay.ErrNotFound
+		}
+		d.Log, err = q.attempts(seq)
+		return err
+	})
+	return d, err
+}
+
+// attempts reads the log of a delivery, in order.
+func (q query) attempts(delivery int64) (log []relay.Attempt, err error) {
+	err = q.each(`SELECT attempt, started, duration, template, template_revision, verdict, retry_after, receipt, error, detail
+		FROM attempts WHERE key >= ? AND key < ? ORDER BY key`, []any{attemptKey(delivery, 0), attemptKey(delivery+1, 0)},
+		func(scan func(...any) error) error {
+			var a relay.Attempt
+			var started int64
+			var kept []byte
+			err := scan(&a.Attempt, &started, &a.DurationMS, &a.Template, &a.TemplateRevision, &a.Verdict, &a.RetryAfterMS,
+				&a.Receipt, &a.Error, &kept)
+			if err != nil {
+				return err
+			}
+			if len(kept) > 0 {
+				var d detail
+				if err := json.Unmarshal(kept, &d); err != nil {
+					return fmt.Errorf("attempt %d: %w", a.Attempt, err)
+				}
+				a.Lost, a.TemplateError, a.Message, a.Request, a.Response = d.Lost, d.TemplateError, d.Message, d.Request, d.Response
+			}
+			a.Started = fromMilli(started)
+			log = append(log, a)
+			return nil
+		})
+	return log, err
+}

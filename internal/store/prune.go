@@ -1,0 +1,72 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"time"
+)
+
+// pruneStep is how many rows one operation of Prune deletes at most. A delivery
+// takes its attempts and perhaps its event along; a step takes a few
+// milliseconds, and what else is queued goes on between two steps.
+const pruneStep = 200
+
+// Prune deletes deliveries that finished before a time, with their attempts. An
+// event goes with its last delivery; one that never had any goes when it was
+// accepted before that time. It deletes at most limit deliveries and events
+// without any, the oldest first, and returns how many: fewer than limit means
+// that no more are left.
+func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (deleted int, err error) {
+	for deleted < limit {
+		step := min(pruneStep, limit-deleted)
+		n := 0
+		err := s.write(ctx, 4*step, func(t *transaction) (err error) {
+			n, err = t.prune(unixMilli(before), step)
+			return err
+		})
+		if err != nil {
+			return deleted, fmt.Errorf("prune: %w", err)
+		}
+		if deleted += n; n < step {
+			break
+		}
+	}
+	return deleted, nil
+}
+
+func (t *transaction) prune(before int64, limit int) (int, error) {
+	var deliveries, owners, unwanted []int64
+	err := t.sql.finished.query(func(row []driver.Value) {
+		deliveries = append(deliveries, number(row[0]))
+		owners = append(owners, number(row[1]))
+	}, before, int64(limit))
+	if err != nil {
+		return 0, err
+	}
+	if room := limit - len(deliveries); room > 0 {
+		err := t.sql.unwanted.query(func(row []driver.Value) {
+			unwanted = append(unwanted, number(row[0]))
+		}, before, int64(room))
+		if err != nil {
+			return 0, err
+		}
+	}
+	for i, seq := range deliveries {
+		if err := t.sql.dropAttempts.run(attemptKey(seq, 0), attemptKey(seq+1, 0)); err != nil {
+			return 0, err
+		}
+		if err := t.sql.dropDelivery.run(seq); err != nil {
+			return 0, err
+		}
+		if err := t.sql.dropEventIfAlone.run(owners[i]); err != nil {
+			return 0, err
+		}
+	}
+	for _, seq := range unwanted {
+		if err := t.sql.dropEvent.run(seq); err != nil {
+			return 0, err
+		}
+	}
+	return len(deliveries) + len(unwanted), nil
+}

@@ -1,0 +1,212 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// attemptBits is the room for attempt numbers in the key of an attempt.
+const attemptBits = 20
+
+// attemptKey is the rowid of an attempt. Numbers beyond the room share the last
+// place, which keeps the newest: a million tries are a million log lines of the
+// same story.
+func attemptKey(delivery int64, attempt int64) int64 {
+	return delivery<<attemptBits | min(attempt, 1<<attemptBits-1)
+}
+
+// claimBits is the room for claims within a run; the run's number stands above.
+const claimBits = 40
+
+// detail is what of an attempt is only ever shown.
+type detail struct {
+	Lost          bool                 `json:"lost,omitempty"`
+	TemplateError *relay.TemplateError `json:"template_error,omitempty"`
+	Message       json.RawMessage      `json:"message,omitempty"`
+	Request       *relay.Request       `json:"request,omitempty"`
+	Response      *relay.Response      `json:"response,omitempty"`
+}
+
+// Step records outcomes and then claims due deliveries, in one transaction.
+//
+// An outcome counts only while its claim does; one that comes too late is
+// dropped, logged and counted. An outcome with an attempt adds it to the log,
+// under the number that its claim had; without one the number is used again. A
+// pending outcome without a Due leaves the delivery due as it was, so that one
+// that is given back untried keeps its place before those that came later.
+//
+// For every request Step returns at most Limit deliveries in the order in which
+// they are to start, (due, acceptance), and one Due: when the destination's next
+// delivery is due. It may be due already, if more were than Limit. Whether a
+// destination is paused is not looked at.
+//
+// A ctx that is over is refused; after that ctx has no say.
+func (s *Store) Step(ctx context.Context, outcomes []relay.Outcome, claims []relay.ClaimRequest) ([]relay.Claimed, []relay.Due, error) {
+	details := make([]driver.Value, len(outcomes)) // made here and not in the writer, which all wait for
+	rows := len(outcomes)
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.State != relay.StatePending && !o.State.Final() {
+			return nil, nil, fmt.Errorf("record delivery %d: %q is neither pending nor final", o.Seq, o.State)
+		}
+		if o.Attempt == nil {
+			continue
+		}
+		var err error
+		if details[i], err = encodeDetail(o.Attempt); err != nil {
+			return nil, nil, fmt.Errorf("record delivery %d: %w", o.Seq, err)
+		}
+		rows++
+	}
+	for _, c := range claims {
+		rows += c.Limit
+	}
+
+	var claimed []relay.Claimed
+	var due []relay.Due
+	var lost []int
+	err := s.write(ctx, rows, func(t *transaction) error {
+		claimed, due, lost = nil, make([]relay.Due, 0, len(claims)), lost[:0]
+		for i := range outcomes {
+			held, err := t.record(&outcomes[i], details[i])
+			if err != nil {
+				return fmt.Errorf("record delivery %d: %w", outcomes[i].Seq, err)
+			}
+			if !held {
+				lost = append(lost, i)
+			}
+		}
+		t.claims++ // one number does for all rows: none is taken twice in a transaction
+		claim := t.run<<claimBits | t.claims
+		for _, c := range claims {
+			next, err := t.claim(&claimed, c, claim)
+			if err != nil {
+				return fmt.Errorf("claim deliveries of %q: %w", c.Destination, err)
+			}
+			due = append(due, next)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, i := range lost {
+		s.lostClaims.Add(1)
+		s.log.Warn("outcome dropped: its claim is over", "seq", outcomes[i].Seq, "claim", outcomes[i].Claim, "state", outcomes[i].State)
+	}
+	return claimed, due, nil
+}
+
+func encodeDetail(a *relay.Attempt) (driver.Value, error) {
+	d := detail{Lost: a.Lost, TemplateError: a.TemplateError, Message: a.Message, Request: a.Request, Response: a.Response}
+	if !d.Lost && d.TemplateError == nil && len(d.Message) == 0 && d.Request == nil && d.Response == nil {
+		return nil, nil
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encode the attempt: %w", err)
+	}
+	return string(b), nil
+}
+
+// record writes an outcome and reports whether its claim still held.
+func (t *transaction) record(o *relay.Outcome, detail driver.Value) (held bool, err error) {
+	var attempts, ambiguous int64
+	if o.Attempt != nil {
+		attempts = 1
+		if o.Attempt.Verdict == relay.Ambiguous && !o.Attempt.Lost {
+			ambiguous = 1
+		}
+	}
+	var due, finished driver.Value
+	var keeps int64
+	switch {
+	case o.State != relay.StatePending:
+		finished = t.nowMS
+	case o.Due.IsZero():
+		keeps = 1
+	default:
+		due = unixMilli(o.Due)
+	}
+	changed, _, err := t.sql.record.exec(string(o.State), o.Reason, attempts, ambiguous, keeps, t.nowMS, due, finished, o.Seq, o.Claim)
+	if err != nil || changed == 0 {
+		return false, err
+	}
+	row, ok := t.sending[o.Seq]
+	if !ok {
+		return false, errors.New("claimed, but not by this process")
+	}
+	t.ended = append(t.ended, o.Seq)
+	if finished != nil {
+		t.count(row.destination, -1)
+	}
+	if o.Attempt == nil {
+		return true, nil
+	}
+	return true, t.insertAttempt(o, int64(row.attempt), detail)
+}
+
+// insertAttempt adds an attempt to the log. Of the attempts between the first
+// and the last only the story is kept, not the bodies.
+func (t *transaction) insertAttempt(o *relay.Outcome, attempt int64, detail driver.Value) error {
+	a := o.Attempt
+	var wait driver.Value
+	if a.RetryAfterMS != nil {
+		wait = *a.RetryAfterMS
+	}
+	err := t.sql.insertAttempt.run(attemptKey(o.Seq, attempt), unixMilli(a.Started), a.DurationMS, string(a.Verdict),
+		a.Template, a.TemplateRevision, wait, a.Receipt, a.Error, detail)
+	if err != nil || attempt <= 2 {
+		return err
+	}
+	return t.sql.slim.run(attemptKey(o.Seq, attempt-1))
+}
+
+// claim takes what is due of one destination. The rows that it takes are the
+// first of those pending, so one range names them all.
+func (t *transaction) claim(claimed *[]relay.Claimed, c relay.ClaimRequest, claim int64) (relay.Due, error) {
+	next := relay.Due{Destination: c.Destination}
+	first := len(*claimed)
+	var lastDue, lastSeq int64
+	// One more than asked for says when to come back.
+	err := t.sql.due.query(func(row []driver.Value) {
+		seq, due := number(row[0]), number(row[8])
+		if due > t.nowMS || len(*claimed)-first == c.Limit {
+			if next.At.IsZero() {
+				next.At = fromMilli(due)
+			}
+			return
+		}
+		lastDue, lastSeq = due, seq
+		*claimed = append(*claimed, relay.Claimed{
+			Seq:         seq,
+			Claim:       claim,
+			ID:          text(row[1]),
+			EventID:     text(row[9]),
+			EventType:   text(row[10]),
+			Destination: c.Destination,
+			Provider:    text(row[2]),
+			Recipient:   text(row[3]),
+			Attempt:     int(number(row[4])) + 1,
+			Ambiguous:   int(number(row[5])),
+			Created:     fromMilli(number(row[6])),
+			Waited:      time.Duration(number(row[7])+t.nowMS-due) * time.Millisecond,
+			Event:       []byte(text(row[11])),
+		})
+	}, c.Destination, int64(c.Limit)+1)
+	if err != nil || len(*claimed) == first {
+		return next, err
+	}
+	changed, _, err := t.sql.claim.exec(claim, t.nowMS, t.nowMS, c.Destination, lastDue, lastSeq)
+	if err == nil && int(changed) != len(*claimed)-first {
+		err = fmt.Errorf("%d rows were chosen and %d taken", len(*claimed)-first, changed)
+	}
+	t.began = append(t.began, (*claimed)[first:]...)
+	return next, err
+}

@@ -1,0 +1,86 @@
+// Package storetest is what any store of relay must do. A store's own test
+// calls [Run] with a function that opens it; what is peculiar to one store
+// (locks, files, migrations) it tests by itself.
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// Store is what the suite exercises.
+type Store interface {
+	Append(ctx context.Context, events []relay.Accepted) ([]relay.Appended, error)
+	Step(ctx context.Context, outcomes []relay.Outcome, claims []relay.ClaimRequest) ([]relay.Claimed, []relay.Due, error)
+	Deliveries(ctx context.Context, f relay.DeliveryFilter) (rows []relay.Delivery, next int64, err error)
+	Delivery(ctx context.Context, id string) (relay.Delivery, error)
+	Event(ctx context.Context, id string) (relay.StoredEvent, error)
+	EventByKey(ctx context.Context, key, source string) (relay.StoredEvent, error)
+	Backlogs(ctx context.Context) ([]relay.Backlog, error)
+	Dues(ctx context.Context) ([]relay.Due, error)
+	Pause(ctx context.Context, p relay.Pause) error
+	Resume(ctx context.Context, destination string) error
+	Pauses(ctx context.Context) ([]relay.Pause, error)
+	Prune(ctx context.Context, before time.Time, limit int) (deleted int, err error)
+	LostClaims() int64
+	Close() error
+}
+
+// Options are what a store under test must heed.
+type Options struct {
+	MaxPending               int
+	MaxPendingPerDestination int
+	Now                      func() time.Time
+}
+
+// Open opens a store. The same dir is the same store: what was put there before
+// is there again. dir is a fresh directory of the test at first.
+type Open func(dir string, o Options) (Store, error)
+
+// Run runs the suite.
+func Run(t *testing.T, open Open) {
+	for _, c := range []struct {
+		name string
+		test func(*bench)
+	}{
+		{"append: what was accepted is read back, also after reopening", appendReadsBack},
+		{"append: the same key and digest is a duplicate", appendDuplicate},
+		{"append: of many concurrent equal posts one is accepted", appendConcurrentDuplicates},
+		{"append: duplicates within one slice", appendDuplicateInSlice},
+		{"append: a conflict stores nothing of the slice", appendConflict},
+		{"append: a key belongs to its source", appendKeyPerSource},
+		{"append: a context that is over is refused", appendContextOver},
+		{"append: concurrent callers all get their own answer", appendConcurrent},
+		{"backlog: the whole store is bounded, duplicates are not refused", backlogFull},
+		{"backlog: one destination is bounded, the rest is dead at once", backlogFullDestination},
+		{"backlog: counts survive reopening", backlogReopened},
+		{"step: claims in the order of due time and acceptance", stepOrder},
+		{"step: due says when to come back", stepDue},
+		{"step: destinations are claimed apart", stepDestinations},
+		{"step: outcomes and attempts are recorded", stepRecords},
+		{"step: a retry waits and has the next number", stepRetry},
+		{"step: a release keeps number and place", stepRelease},
+		{"step: a stale claim changes nothing", stepFence},
+		{"step: an outcome and the next claim share a step", stepOutcomeThenClaim},
+		{"step: waiting time is summed up", stepWaited},
+		{"step: an unknown state is refused", stepBadState},
+		{"step: bodies of middle attempts are dropped", stepSlims},
+		{"reopen: what was being sent is due again with the same number", reopenSending},
+		{"reopen: a claim from before is lost", reopenFence},
+		{"pause: pending deliveries show as held", pauseHeld},
+		{"pause: survives reopening", pauseReopened},
+		{"log: filters", logFilters},
+		{"log: a cursor is steady while rows arrive", logCursor},
+		{"log: what is not there is not found", logNotFound},
+		{"prune: takes finished deliveries and their events only", pruneFinished},
+		{"prune: stops at its limit and takes unwanted events", pruneLimit},
+		{"close: twice is harmless, and later calls are told", closeTwice},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.test(newBench(t, open))
+		})
+	}
+}
