@@ -1,0 +1,83 @@
+package markup
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// plain writes text as it is to be read: no tokens, no escapes, no references.
+func (w *writer) plain(s string, code bool) {
+	escape := w.style.Escape
+	if code && w.style.EscapeCode != nil {
+		escape = w.style.EscapeCode
+	}
+	for i := 0; i < len(s) && !w.full; {
+		if n := simple(s[i:]); n > 1 && w.before != 0 && !w.closed && w.pending == 0 &&
+			w.used+w.owed+n+w.ellipsis <= w.room() { // letters need no escape: all at once
+			w.out = append(w.out, s[i:i+n]...)
+			w.used += n
+			i += n
+			w.before = rune(s[i-1])
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		i += size
+		if !visible(r) {
+			continue
+		}
+		if r == '\n' {
+			w.lineBreak()
+			continue
+		}
+		if w.before == 0 && (r == ' ' || r == '\t') && !code && len(w.open) == 0 {
+			continue // a line does not begin with a space
+		}
+		after, _ := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case i == len(s):
+			after = Unknown
+		case after == '\n':
+			after = 0
+		}
+		w.flush()
+		w.joint(r)
+		w.scratch = w.scratch[:0]
+		if escape != nil {
+			w.scratch = escape(w.scratch, w.before, r, after)
+		} else {
+			w.scratch = utf8.AppendRune(w.scratch, r)
+		}
+		w.put(w.scratch, w.style.Unit.Len(string(w.scratch)))
+		w.before = r
+	}
+}
+
+// joint parts a letter from the mark that was closed just before it.
+func (w *writer) joint(r rune) {
+	if w.closed && wordRune(r) && w.style.Joint != "" {
+		w.put([]byte(w.style.Joint), w.style.Unit.Len(w.style.Joint))
+	}
+	w.closed = false
+}
+
+// atom writes markup that must stay whole.
+func (w *writer) atom(s string) {
+	w.flush()
+	w.closed = false
+	w.put([]byte(s), w.style.Unit.Len(s))
+	w.before = ' '
+}
+
+// simple is how many bytes at the beginning of s are ASCII letters, digits and
+// spaces, which no vendor needs escaped inside a line.
+func simple(s string) int {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c != ' ' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return i
+		}
+	}
+	return len(s)
+}
+
+func wordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }

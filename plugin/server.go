@@ -1,0 +1,360 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin/pluginpb"
+	"github.com/relay-sidecar/relay/plugin/render"
+)
+
+// server is the plugin's half of the wire: it serves the protocol with a Provider.
+type server struct {
+	pluginpb.UnimplementedProviderServer
+	provider    Provider
+	description Description
+	logger      *slog.Logger
+
+	mu        sync.Mutex // held while settings or templates change
+	settings  atomic.Pointer[map[string]*configured]
+	templates atomic.Pointer[map[string]template]
+}
+
+// configured is a destination with what masks its secrets.
+type configured struct {
+	Destination
+	masker *relay.Masker
+}
+
+// template is a compiled template with the name that the log shows.
+type template struct {
+	*render.Template
+	name string
+}
+
+// CapabilityRender says that a plugin has a JavaScript engine of its own.
+const CapabilityRender = "render"
+
+func newServer(p Provider, logger *slog.Logger) *server {
+	s := &server{provider: p, description: p.Describe(), logger: logger}
+	s.settings.Store(&map[string]*configured{})
+	s.templates.Store(&map[string]template{})
+	return s
+}
+
+func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
+	d := s.description
+	return &pluginpb.DescribeResponse{
+		Name: d.Name, Version: d.Version, Capabilities: []string{CapabilityRender},
+		ProviderSchema: d.ProviderSchema, DestinationSchema: d.DestinationSchema,
+		Limits: &pluginpb.Limits{Rate: d.Limits.Rate.String(), Concurrency: uint32(d.Limits.Concurrency)},
+	}, nil
+}
+
+func (s *server) Check(_ context.Context, req *pluginpb.CheckRequest) (*pluginpb.CheckResponse, error) {
+	resp := &pluginpb.CheckResponse{}
+	for _, settings := range req.Settings {
+		_, problems := s.open(settings)
+		resp.Problems = append(resp.Problems, problems...)
+	}
+	return resp, nil
+}
+
+func (s *server) Configure(_ context.Context, req *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	resp := &pluginpb.ConfigureResponse{}
+	old, next := *s.settings.Load(), map[string]*configured{}
+	for _, settings := range req.Settings {
+		if known := old[settings.Revision]; known != nil {
+			next[settings.Revision] = known // unchanged: keeps its connections
+			continue
+		}
+		dest, problems := s.open(settings)
+		resp.Problems = append(resp.Problems, problems...)
+		if dest != nil {
+			next[settings.Revision] = dest
+		}
+	}
+	s.settings.Store(&next)
+	return resp, nil
+}
+
+// open makes a destination, or says what is wrong with its settings.
+func (s *server) open(in *pluginpb.Settings) (*configured, []*pluginpb.Problem) {
+	masker := &relay.Masker{}
+	masker.Add(relay.SecretsIn(s.description.ProviderSchema, in.Provider)...)
+	masker.Add(relay.SecretsIn(s.description.DestinationSchema, in.Target)...)
+	dest, problems := s.provider.Open(Settings{
+		Destination: in.Destination, Entry: in.Entry, Provider: in.Provider, Target: in.Target,
+		Masker: masker, Logger: s.logger.With("destination", in.Destination),
+	})
+	var out []*pluginpb.Problem
+	usable := dest != nil
+	for _, p := range problems {
+		usable = usable && p.Warning
+		out = append(out, &pluginpb.Problem{
+			Revision: in.Revision, Provider: p.Provider, Pointer: p.Pointer,
+			Message: masker.Mask(p.Message), Warning: p.Warning,
+		})
+	}
+	if !usable {
+		return nil, out
+	}
+	return &configured{Destination: dest, masker: masker}, out
+}
+
+func (s *server) PutTemplates(_ context.Context, req *pluginpb.PutTemplatesRequest) (*pluginpb.PutTemplatesResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	locales := map[string]*relay.Locales{}
+	for _, l := range req.Locales {
+		strings := make(map[string]map[string]string, len(l.Languages))
+		for language, texts := range l.Languages {
+			strings[language] = texts.Strings
+		}
+		locales[l.Revision] = &relay.Locales{Revision: l.Revision, Strings: strings}
+	}
+	resp := &pluginpb.PutTemplatesResponse{}
+	old, next := *s.templates.Load(), map[string]template{}
+	for _, t := range req.Templates {
+		if known, ok := old[t.Revision]; ok {
+			next[t.Revision] = known
+			continue
+		}
+		if len(t.Code) == 0 {
+			resp.Missing = append(resp.Missing, t.Revision)
+			continue
+		}
+		compiled, err := render.New(relay.Program{Name: t.Name, Revision: t.Revision, Code: t.Code, Locales: locales[t.Locales]})
+		if err != nil {
+			// esbuild took it and goja does not: every delivery that names it says so.
+			s.logger.Error("template does not compile", "template", t.Name, "error", err)
+			continue
+		}
+		next[t.Revision] = template{compiled, t.Name}
+	}
+	s.templates.Store(&next)
+	return resp, nil
+}
+
+// Deliver runs every delivery in a goroutine of its own; relay bounds how many
+// are in flight. Results that are ready at the same time share a frame.
+func (s *server) Deliver(stream pluginpb.Provider_DeliverServer) error {
+	results := make(chan *pluginpb.Result, 256)
+	written := make(chan error, 1)
+	go func() { written <- writeResults(stream, results) }()
+
+	var wg sync.WaitGroup
+	var cancels sync.Map // ticket → context.CancelFunc
+	var err error
+	for {
+		var req *pluginpb.DeliverRequest
+		if req, err = stream.Recv(); err != nil {
+			break
+		}
+		for _, d := range req.Deliveries {
+			ctx, cancel := context.WithTimeout(stream.Context(), time.Duration(d.TimeoutMs)*time.Millisecond)
+			cancels.Store(d.Ticket, cancel)
+			wg.Go(func() {
+				report := s.deliver(ctx, d)
+				cancels.Delete(d.Ticket)
+				cancel()
+				results <- &pluginpb.Result{Ticket: d.Ticket, Report: report}
+			})
+		}
+		for _, ticket := range req.Cancel {
+			if cancel, ok := cancels.Load(ticket); ok {
+				cancel.(context.CancelFunc)()
+			}
+		}
+	}
+	wg.Wait()
+	close(results)
+	if werr := <-written; werr != nil {
+		return werr
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func writeResults(stream pluginpb.Provider_DeliverServer, results <-chan *pluginpb.Result) error {
+	var failed error
+	for first := range results {
+		frame := &pluginpb.DeliverResponse{Results: []*pluginpb.Result{first}}
+	queued:
+		for len(frame.Results) < cap(results) {
+			select {
+			case r, ok := <-results:
+				if !ok {
+					break queued
+				}
+				frame.Results = append(frame.Results, r)
+			default:
+				break queued
+			}
+		}
+		if failed == nil { // after a failure, drain: relay is gone
+			failed = stream.Send(frame)
+		}
+	}
+	return failed
+}
+
+func (s *server) Preview(_ context.Context, req *pluginpb.PreviewRequest) (*pluginpb.PreviewResponse, error) {
+	w := s.prepare(req.Delivery)
+	if w.request != nil {
+		w.report.Request = &relay.Request{
+			Method: w.request.Method, URL: w.dest.masker.Mask(w.request.URL),
+			Headers: map[string]string{}, Body: w.dest.masker.Mask(string(w.request.Body)),
+		}
+		for name := range w.request.Header {
+			if plainHeader(name) {
+				w.report.Request.Headers[name] = w.dest.masker.Mask(w.request.Header.Get(name))
+			} else {
+				w.report.Request.Headers[name] = relay.SecretText
+			}
+		}
+	}
+	return &pluginpb.PreviewResponse{Report: w.finish()}, nil
+}
+
+// plainHeader reports whether a header's value is never a secret.
+func plainHeader(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Content-Type", "Accept", "User-Agent":
+		return true
+	}
+	return false
+}
+
+// deliver renders, composes and sends one delivery. A panic of the provider
+// ends the attempt, not the process with everybody else's deliveries.
+func (s *server) deliver(ctx context.Context, d *pluginpb.Delivery) (out *pluginpb.Report) {
+	sending := false
+	defer func() {
+		if p := recover(); p != nil {
+			s.logger.Error("provider panicked", "delivery", d.Id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			out = &pluginpb.Report{Verdict: pluginpb.Verdict_TEMPORARY, Error: "the provider panicked; its log has the stack"}
+			if sending {
+				out.Verdict = pluginpb.Verdict_AMBIGUOUS
+			}
+		}
+	}()
+	w := s.prepare(d)
+	if w.request == nil {
+		return w.finish()
+	}
+	made := w.report
+	sending = true
+	w.report = w.dest.Send(ctx, w.delivery, w.request)
+	w.report.Template, w.report.TemplateRevision = made.Template, made.TemplateRevision
+	w.report.TemplateError, w.report.Message = made.TemplateError, made.Message
+	return w.finish()
+}
+
+// work is one delivery on its way through the plugin. Without a request its
+// report is the end of it.
+type work struct {
+	dest     *configured
+	delivery *Delivery
+	request  *Request
+	report   relay.Report
+}
+
+// finish masks what leaves the process and puts it on the wire.
+func (w *work) finish() *pluginpb.Report {
+	if w.dest != nil {
+		m := w.dest.masker
+		w.report.Error = m.Mask(w.report.Error)
+		w.report.Message = json.RawMessage(m.Mask(string(w.report.Message)))
+		if w.report.TemplateError != nil {
+			w.report.TemplateError.Message = m.Mask(w.report.TemplateError.Message)
+		}
+	}
+	return encodeReport(&w.report)
+}
+
+// prepare goes the way of a delivery up to the request.
+func (s *server) prepare(d *pluginpb.Delivery) *work {
+	w := &work{dest: (*s.settings.Load())[d.Settings]}
+	if w.dest == nil {
+		w.report = relay.Report{Verdict: relay.Temporary, Error: "the plugin does not have these settings; they were changed or refused meanwhile"}
+		return w
+	}
+	var err error
+	if w.delivery, err = decodeDelivery(d); err != nil {
+		w.report = relay.Report{Verdict: relay.MessageRefused, Error: err.Error()}
+		return w
+	}
+	rendered, ok := s.render(d, w)
+	if !ok {
+		return w
+	}
+	if rendered.Skipped() {
+		w.report.Verdict = relay.Skipped
+		return w
+	}
+	if w.request, err = w.dest.Compose(w.delivery, rendered); err != nil {
+		w.request = nil
+		w.report.Verdict, w.report.Error = relay.MessageRefused, err.Error()
+		return w
+	}
+	if w.request.Method == "" {
+		w.request.Method = "POST"
+	}
+	return w
+}
+
+// render runs the delivery's template, or its fallback where that one fails
+// and the destination wants it so. Without ok the report is final.
+func (s *server) render(d *pluginpb.Delivery, w *work) (r relay.Rendered, ok bool) {
+	templates := *s.templates.Load()
+	input := render.Input{
+		Event: d.Event, Seed: d.Id,
+		Context: render.Context{
+			Destination: d.Context.GetDestination(), Provider: d.Context.GetProvider(), Direct: d.Context.GetDirect(),
+			Recipient: d.Context.GetRecipient(), Language: d.Context.GetLanguage(), TimeZone: d.Context.GetTimeZone(),
+			Now: w.delivery.Now,
+		},
+	}
+	run := func(revision string) (render.Output, *relay.TemplateError) {
+		t, ok := templates[revision]
+		if !ok {
+			return render.Output{}, &relay.TemplateError{File: revision, Message: "the plugin does not have this template revision"}
+		}
+		w.report.Template, w.report.TemplateRevision = t.name, revision
+		return t.Render(context.Background(), input)
+	}
+	out, failed := run(d.Template)
+	if failed != nil {
+		w.report.TemplateError = failed
+		switch relay.TemplateErrors(d.TemplateErrors) {
+		case relay.TemplateErrorsRetry:
+			w.report.Verdict, w.report.Error = relay.Temporary, failed.Error()
+			return relay.Rendered{}, false
+		case relay.TemplateErrorsDead:
+			w.report.Verdict, w.report.Error = relay.MessageRefused, failed.Error()
+			return relay.Rendered{}, false
+		}
+		var again *relay.TemplateError
+		if out, again = run(d.Fallback); again != nil {
+			w.report.Verdict, w.report.Error = relay.Temporary, again.Error()
+			return relay.Rendered{}, false
+		}
+	}
+	w.report.Message = out.JSON
+	return out.Rendered, true
+}
