@@ -1,0 +1,117 @@
+package custom
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/post"
+)
+
+// The formats.
+const (
+	formatBytebase = "bytebase" // the default
+	formatEvent    = "event"
+)
+
+// settings are a destination's own keys.
+type settings struct {
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers"`
+	Format  string            `json:"format"`
+}
+
+const destinationSchema = `{
+  "type": "object",
+  "additionalProperties": false,
+  "required": ["url"],
+  "properties": {
+    "url": {
+      "type": "string",
+      "minLength": 1,
+      "writeOnly": true,
+      "description": "where the receiver listens: https, or http with a warning unless it is a loopback address"
+    },
+    "headers": {
+      "type": "object",
+      "additionalProperties": {"type": "string"},
+      "writeOnly": true,
+      "description": "sent with every request, such as Authorization; the values never show"
+    },
+    "format": {
+      "type": "string",
+      "enum": ["bytebase", "event"],
+      "default": "bytebase",
+      "description": "bytebase: the body of Bytebase's custom webhook; event: the event as it was accepted"
+    }
+  }
+}`
+
+// ownHeaders are those that the connection itself needs.
+func ownHeaders() []string {
+	return []string{"Connection", "Content-Length", "Host", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+}
+
+// check says every fault; the URL and the header are good when there is none.
+func (s settings) check() (u *url.URL, header http.Header, problems []plugin.Problem) {
+	fault := func(pointer, format string, args ...any) {
+		problems = append(problems, plugin.Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
+	}
+	u, err := url.Parse(s.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		fault("/url", "not a URL; write one that begins with https://")
+	case u.Scheme == "http" && !post.Loopback(u.Hostname()):
+		problems = append(problems, plugin.Problem{
+			Pointer: "/url",
+			Message: "http is not encrypted: whoever is on the way can read and change events; use https",
+			Warning: true,
+		})
+	}
+	switch s.Format {
+	case "", formatBytebase, formatEvent:
+	default:
+		fault("/format", "%q is not a format; write bytebase or event", s.Format)
+	}
+	header = http.Header{"Content-Type": {"application/json"}}
+	for name, value := range s.Headers {
+		pointer := "/headers/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+		key := http.CanonicalHeaderKey(name)
+		switch {
+		case !headerName(name):
+			fault(pointer, "%q is not a header's name; write letters, digits and -", name)
+		case slices.Contains(ownHeaders(), key):
+			fault(pointer, "%s is set by the connection; leave it out", key)
+		case !headerValue(value):
+			fault(pointer, "the value holds a line break or another control character; take it out")
+		case header[key] != nil && key != "Content-Type":
+			fault(pointer, "%s stands here twice in different letter case; keep one", key)
+		default:
+			header[key] = []string{value}
+		}
+	}
+	slices.SortFunc(problems, func(a, b plugin.Problem) int { return strings.Compare(a.Pointer, b.Pointer) })
+	return u, header, problems
+}
+
+// headerName reports whether s is a token of RFC 9110.
+func headerName(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func headerValue(s string) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' && c != '\t' || c == 0x7F {
+			return false
+		}
+	}
+	return true
+}
