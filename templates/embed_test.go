@@ -1,0 +1,41 @@
+package templates_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path"
+	"testing"
+
+	"github.com/relay-sidecar/relay/templates"
+)
+
+// TestFSHoldsEveryFile: go:embed leaves out what its patterns forget, and a
+// template that is only in the repository is no template.
+func TestFSHoldsEveryFile(t *testing.T) {
+	embedded := templates.FS()
+	found := 0
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path.Ext(name) == ".go" {
+			return err
+		}
+		found++
+		want, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		got, err := fs.ReadFile(embedded, name)
+		if err != nil {
+			t.Errorf("%s is not embedded: %v", name, err)
+		} else if !bytes.Equal(got, want) {
+			t.Errorf("%s: the embedded file differs from the one on disk", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found < 15 {
+		t.Errorf("found %d files; is this the templates directory?", found)
+	}
+}

@@ -1,0 +1,7 @@
+// Somebody opened an issue.
+import { t, type Context, type Event } from "relay";
+import { eventMessage } from "./lib/event";
+
+export default function (event: Event, ctx: Context) {
+  return eventMessage(event, ctx, { what: t("issue.created"), actor: t("creator") });
+}

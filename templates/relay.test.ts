@@ -1,0 +1,10 @@
+// What `relay destinations test` sends.
+import { t, type Context, type Event } from "relay";
+import { eventMessage } from "./lib/event";
+
+export default function (event: Event, ctx: Context) {
+  return eventMessage(event, ctx, {
+    what: t("relay.test"),
+    text: t("relay.test.text", { destination: ctx.destination }),
+  });
+}
