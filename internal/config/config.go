@@ -1,0 +1,198 @@
+// Package config turns relay.yaml into a checked Config.
+//
+// It promises: a file is taken whole or refused whole, and a refusal names
+// every fault at once, each with its line, column and key, and words that say
+// the remedy. Nothing of a secret stands in those words. Values from outside
+// (${NAME}, ${file:…}) go into scalar values after parsing, so they can never
+// change the structure of the file.
+//
+// One JSON Schema is the truth about keys, types and defaults: schema.json,
+// merged with the schemas that the providers publish for the keys that they
+// own. A few rules that a schema cannot say stand in rules.go.
+//
+// It leaves to others: noticing changes (internal/watch), what only a provider
+// can judge about its settings (its plugin; see Config.Problem), and whether
+// templates exist and compile (internal/scripts).
+package config
+
+import (
+	"encoding/json"
+	"io/fs"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// Options is what Load needs from its surroundings.
+type Options struct {
+	// Env looks up an environment variable. nil: os.LookupEnv.
+	Env func(name string) (string, bool)
+	// ReadFile reads relay.yaml and the files that it names. nil: the disk.
+	ReadFile func(path string) ([]byte, error)
+	// Provider gives the schemas of a provider; false: there is none of that name.
+	Provider func(name string) (Schemas, bool)
+	// Providers names every provider that Provider knows.
+	Providers []string
+}
+
+// Schemas is what a provider says about its settings.
+type Schemas struct {
+	// JSON Schemas (draft 2020-12) of an entry's settings and of the destination
+	// keys that the provider owns; nil allows no key. "writeOnly": true marks a
+	// secret. "format": "relay-url" is a URL that takes https everywhere and http
+	// to a loopback address, and with "x-relay-http": "anywhere" http everywhere,
+	// with a warning. "x-relay-hint" adds the remedy to a fault's words.
+	Provider, Destination json.RawMessage
+	Rate                  relay.Rate // of a destination that sets none
+	Concurrency           int        // of a destination that sets none; 0: 1
+}
+
+// Config is a relay.yaml that passed every check. It is read only.
+type Config struct {
+	File     string   // as it was named to Load
+	Revision string   // a hash of the file and of all that it takes from outside
+	Files    []string // absolute paths of the file and of all that it names, for a watcher
+	Secrets  []string // every secret value in it, for masking
+
+	Server       Server
+	Store        Store
+	Templates    string           // absolute path of the directory
+	Entries      map[string]Entry // by name; built-in providers that a destination names are among them
+	Destinations []Destination    // sorted by name
+	Sources      map[string]Source
+	Watch        Watch
+	Log          Log
+
+	index map[string]place
+}
+
+// String is the revision: the rest holds secrets.
+func (c *Config) String() string { return "config " + c.Revision }
+
+// Server says where relay listens, and who may talk to it.
+type Server struct {
+	Listen     []Listen
+	Tokens     []Token
+	Hosts      []string
+	MaxBody    int64 `json:"max_body"` // bytes
+	Shutdown   time.Duration
+	SocketMode fs.FileMode `json:"socket_mode"`
+}
+
+// Token is a bearer token. Scope is events, read or admin; empty opens everything.
+type Token struct {
+	Token relay.Secret
+	Scope string
+}
+
+// UnmarshalJSON takes a lone string as a token of every scope.
+func (t *Token) UnmarshalJSON(b []byte) error {
+	*t = Token{}
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, &t.Token)
+	}
+	type object Token
+	return json.Unmarshal(b, (*object)(t))
+}
+
+// Store configures the durable store.
+type Store struct {
+	Path                     string // absolute
+	Retain                   time.Duration
+	MaxPending               int `json:"max_pending"`
+	MaxPendingPerDestination int `json:"max_pending_per_destination"`
+}
+
+// Entry is an entry of `providers`.
+type Entry struct {
+	Name     string
+	Use      string          // the provider that it is
+	Settings json.RawMessage // a JSON object of the keys that the provider owns; holds secrets
+}
+
+// Destination is a place that wants events.
+type Destination struct {
+	Name           string              `json:"-"`
+	Entry          string              `json:"-"` // the name of the entry that serves it
+	Use            string              `json:"-"` // the provider of that entry
+	Events         []string            // globs; nil: all but relay.*
+	Match          map[string][]string // path into the event → any of these values
+	Template       string              // below the templates directory; empty: found by name
+	Language       string
+	TimeZone       string     `json:"time_zone"` // an IANA name; empty: relay's own
+	Rate           relay.Rate // zero: no limit
+	Timeout        time.Duration
+	Retry          Retry
+	TemplateErrors relay.TemplateErrors `json:"template_errors"`
+	Concurrency    int                  // at least 1
+	Disabled       bool
+	Settings       json.RawMessage `json:"-"` // a JSON object of the keys that the provider owns; holds secrets
+	// Revision names the content of Settings and of the entry's settings.
+	Revision string `json:"-"`
+}
+
+// Retry says how long to try. For 0 is one attempt.
+type Retry struct {
+	For       time.Duration
+	Ambiguous int // attempts with an unknown outcome before giving up
+}
+
+// UnmarshalJSON takes 0 for one attempt, of which the outcome does not matter.
+func (r *Retry) UnmarshalJSON(b []byte) error {
+	*r = Retry{}
+	if string(b) == "0" {
+		return nil
+	}
+	type object Retry
+	return json.Unmarshal(b, (*object)(r))
+}
+
+// Source refines a door for an app that speaks webhooks.
+type Source struct {
+	Token relay.Secret // empty: the server's tokens open it
+}
+
+// Watch says how changes are noticed.
+type Watch struct{ Poll time.Duration }
+
+// Log configures relay's own log. Format is text or json.
+type Log struct{ Level, Format string }
+
+// Load reads and checks the file at path. The warnings are about things that
+// work all the same.
+//
+// The error is a Problems with every fault. The Config that comes with it is
+// not nil but holds only File, Files, Revision and Secrets: what a watcher, a
+// report of the refusal and a masker need.
+func Load(path string, o Options) (*Config, []relay.Problem, error) {
+	l := newLoader(path, o)
+	cfg := &Config{File: path}
+	if root := l.tree(); root != nil {
+		if l.schema = l.merge(root); l.schema != nil {
+			instance := l.instance(root)
+			l.check(instance, root)
+			l.rules(root)
+			if len(l.problems) == 0 {
+				l.decode(cfg, instance.(map[string]any))
+				cfg.index = positions(root)
+			}
+		}
+	}
+	cfg.Files, cfg.Revision, cfg.Secrets = l.files(), l.revision(), l.allSecrets()
+	warnings, faults := l.report()
+	if len(faults) > 0 {
+		return cfg, warnings, faults
+	}
+	return cfg, warnings, nil
+}
+
+// Schema is the JSON Schema of relay.yaml with the keys of every provider that
+// the options name, for editors.
+func Schema(o Options) (json.RawMessage, error) {
+	l := newLoader("relay.yaml", o)
+	schema := l.merge(&node{kind: objectNode})
+	if _, faults := l.report(); len(faults) > 0 {
+		return nil, faults
+	}
+	return json.MarshalIndent(schema, "", "  ")
+}

@@ -1,0 +1,126 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// parse reads the file as one YAML document. nil: it is none, and a problem says why.
+func (l *loader) parse() *yaml.Node {
+	whole := func(format string, args ...any) *yaml.Node {
+		l.problem(place{}, "", format, args...)
+		return nil
+	}
+	data, err := l.file(l.mainFile())
+	switch {
+	case err != nil:
+		return whole("cannot be read: %s", err)
+	case len(data) > maxFile:
+		return whole("is larger than 1 MiB; take out what does not belong to it")
+	case markOf(data) != "":
+		l.problem(place{1, 1}, "", "the file begins with a byte order mark; save it as UTF-8 without one")
+		return nil
+	case !utf8.Valid(data):
+		l.problem(badByte(data), "", "the text is not UTF-8; save the file as UTF-8")
+		return nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document, second yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return whole("%s", emptyFile)
+	case err != nil:
+		l.syntax(data, err)
+		return nil
+	}
+	switch err := decoder.Decode(&second); {
+	case err == nil:
+		l.problem(place{second.Line, 1}, "", "a second document begins here; a configuration is one document, so take out the ---")
+		return nil
+	case !errors.Is(err, io.EOF):
+		l.syntax(data, err)
+		return nil
+	}
+	root := document.Content[0]
+	if root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" {
+		return whole("%s", emptyFile)
+	}
+	return root
+}
+
+// emptyFile is no configuration: it may be half of a write.
+const emptyFile = "the file is empty; write {} where nothing but defaults is wanted"
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntax reports what the parser says. Its line is often that of the block in
+// which the fault is, so a tab, the usual culprit, is looked for.
+func (l *loader) syntax(data []byte, err error) {
+	line, message := 0, err.Error()
+	if m := yamlLine.FindStringSubmatch(message); m != nil {
+		line, _ = strconv.Atoi(m[1]) // no line: 0
+		message = m[2]
+	}
+	for i, text := range strings.Split(string(data), "\n") {
+		indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
+		if tab := strings.IndexByte(indent, '\t'); tab >= 0 && i+1 >= line {
+			l.problem(place{i + 1, tab + 1}, "", "a tab in the indentation; YAML is indented by spaces")
+			return
+		}
+	}
+	hint := ""
+	line = max(line, 1) // the parser leaves out the first one
+	switch {
+	case strings.HasPrefix(message, "unknown anchor"):
+		if parts := strings.SplitN(message, "'", 3); len(parts) == 3 {
+			before, _, _ := strings.Cut(string(data), "*"+parts[1])
+			line = 1 + strings.Count(before, "\n")
+		}
+		hint = "; an anchor is written before the aliases of it"
+	case strings.Contains(message, "mapping values are not allowed"):
+		hint = "; quote a value that holds a colon and a space"
+	case strings.Contains(message, "cannot start any token"):
+		hint = "; quote a value that begins with @, ` or %"
+	case strings.Contains(message, "did not find expected ','") && bytes.Contains(data, []byte("${")):
+		hint = "; inside { } and [ ] a ${…} is written in quotes"
+	case strings.Contains(message, "did not find expected"):
+		hint = "; look at the indentation, brackets and quotes from here on"
+	}
+	l.problem(place{line, 1}, "", "not YAML: %s%s", message, hint)
+}
+
+// badByte is where the text stops being UTF-8.
+func badByte(data []byte) place {
+	at := place{1, 1}
+	for len(data) > 0 {
+		r, size := utf8.DecodeRune(data)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return at
+		case r == '\n':
+			at = place{at.line + 1, 1}
+		default:
+			at.column++
+		}
+		data = data[size:]
+	}
+	return at
+}
+
+// kindOf names what a value is, in words.
+func kindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return "text"
+}

@@ -1,0 +1,135 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// maxProblems bounds a report: nobody reads further, and status answers carry it.
+const maxProblems = 100
+
+// Problems is every fault of a file, in the order of the file.
+type Problems []relay.Problem
+
+var _ error = Problems(nil)
+
+// Error prints each fault on a line of its own.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// place is where something stands; lines and columns count from 1.
+type place struct{ line, column int }
+
+func (l *loader) problem(at place, path, format string, args ...any) {
+	l.problems = append(l.problems, relay.Problem{File: l.path, Line: at.line, Column: at.column, Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// fault reports a value and keeps it from being judged any further.
+func (l *loader) fault(n *node, format string, args ...any) {
+	n.bad = true
+	l.problem(n.at, n.path, format, args...)
+}
+
+func (l *loader) warn(n *node, format string, args ...any) {
+	l.warnings = append(l.warnings, relay.Problem{File: l.path, Line: n.at.line, Column: n.at.column, Path: n.path, Message: fmt.Sprintf(format, args...)})
+}
+
+// report is what was found, sorted, each said once, without secrets and bounded.
+func (l *loader) report() ([]relay.Problem, Problems) {
+	var masker relay.Masker
+	masker.Add(l.allSecrets()...)
+	tidy := func(list []relay.Problem) []relay.Problem {
+		slices.SortStableFunc(list, func(a, b relay.Problem) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+		})
+		list = slices.Compact(list)
+		if more := len(list) - maxProblems; more > 0 {
+			list = append(list[:maxProblems:maxProblems], relay.Problem{File: l.path, Message: fmt.Sprintf("and %d more of these", more)})
+		}
+		for i := range list {
+			list[i].Message = masker.Mask(list[i].Message)
+		}
+		return list
+	}
+	return tidy(l.warnings), Problems(tidy(l.problems))
+}
+
+// positions maps the JSON pointer of everything in the file to its place.
+func positions(root *node) map[string]place {
+	index := map[string]place{}
+	var walk func(n *node, pointer string)
+	walk = func(n *node, pointer string) {
+		index[pointer] = n.at
+		for key, field := range n.fields {
+			walk(field, pointer+"/"+escapePointer(key))
+		}
+		for i, item := range n.items {
+			walk(item, fmt.Sprintf("%s/%d", pointer, i))
+		}
+	}
+	walk(root, "")
+	return index
+}
+
+func escapePointer(token string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(token, "~", "~0"), "/", "~1")
+}
+
+func unescapePointer(token string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+}
+
+// Problem turns what a plugin says about a destination's settings into a
+// problem of the file. The pointer goes into the destination's own keys, or
+// into its entry's settings; where the file has no such key, the problem stands
+// at the nearest thing around it. An unknown destination gives a problem of the
+// file as a whole.
+func (c *Config) Problem(destination string, entrySettings bool, pointer, message string) relay.Problem {
+	base := []string{"destinations", destination}
+	if entrySettings {
+		for _, d := range c.Destinations {
+			if d.Name == destination {
+				if _, written := c.index["/providers/"+escapePointer(d.Entry)]; written {
+					base = []string{"providers", d.Entry}
+				}
+			}
+		}
+	}
+	for _, token := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
+		if token != "" {
+			base = append(base, unescapePointer(token))
+		}
+	}
+	p := c.Place(base...)
+	var masker relay.Masker
+	masker.Add(c.Secrets...)
+	p.Message = masker.Mask(message)
+	return p
+}
+
+// Place is where a key stands: a problem without words. The keys go from the
+// top of the file down; where the last are not in the file, the place is that
+// of the nearest one around them.
+func (c *Config) Place(keys ...string) relay.Problem {
+	p := relay.Problem{File: c.File, Path: strings.Join(keys, ".")}
+	for n := len(keys); n > 0; n-- {
+		pointer := ""
+		for _, key := range keys[:n] {
+			pointer += "/" + escapePointer(key)
+		}
+		if at, ok := c.index[pointer]; ok {
+			p.Line, p.Column = at.line, at.column
+			break
+		}
+	}
+	return p
+}

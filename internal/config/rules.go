@@ -1,0 +1,138 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// minSecret is the shortest secret that can be masked; shorter ones would mask
+// ordinary words.
+const minSecret = 8
+
+// rules checks what the schema cannot say. Values at fault are passed over.
+func (l *loader) rules(root *node) {
+	l.openDoors(root)
+	l.entries(root)
+	l.everywhere(root)
+	destinations := root.fields["destinations"]
+	if destinations == nil || len(destinations.keys) == 0 {
+		l.warn(root, "there are no destinations: events are accepted and go nowhere")
+		return
+	}
+	for _, name := range destinations.keys {
+		l.destination(destinations.fields[name])
+	}
+}
+
+// openDoors wants a token wherever others than this machine can come in.
+func (l *loader) openDoors(root *node) {
+	server := root.fields["server"]
+	if server == nil || server.fields["listen"] == nil {
+		return
+	}
+	listen := server.fields["listen"]
+	for _, n := range append([]*node{listen}, listen.items...) {
+		if n.bad || n.kind != scalarNode {
+			continue
+		}
+		address, err := ParseListen(n.text)
+		if err != nil || address.Loopback() {
+			continue
+		}
+		if server.fields["tokens"] == nil {
+			l.fault(n, "%s can be reached from other machines; set server.tokens, or listen on 127.0.0.1", show(n))
+			continue
+		}
+		l.warn(n, "%s takes tokens and events over plain HTTP; put a proxy with TLS before it", show(n))
+	}
+}
+
+// entries wants to know which provider an entry is.
+func (l *loader) entries(root *node) {
+	providers := root.fields["providers"]
+	if providers == nil {
+		return
+	}
+	for _, name := range providers.keys {
+		n := providers.fields[name]
+		if n.fields["use"] != nil {
+			continue // the schema knows what may stand there
+		}
+		if _, ok := l.o.Provider(name); !ok {
+			known := slices.Sorted(slices.Values(l.o.Providers))
+			l.problem(n.key, n.path, "there is no provider %q; say with use: which one of %s it is%s", name, strings.Join(known, ", "), suggest(name, known))
+		}
+	}
+}
+
+// everywhere checks what can stand anywhere: URLs and secrets.
+func (l *loader) everywhere(n *node) {
+	for _, key := range n.keys {
+		l.everywhere(n.fields[key])
+	}
+	for _, item := range n.items {
+		l.everywhere(item)
+	}
+	if n.bad || n.kind != scalarNode {
+		return
+	}
+	if n.views.secret(false) && n.text != "" && len(n.text) < minSecret {
+		l.warn(n, "a secret of fewer than %d bytes cannot be masked in logs; use a longer one", minSecret)
+	}
+	if n.views.word("format") != "relay-url" {
+		return
+	}
+	u, err := parseURL(n.text)
+	if err != nil || u.Scheme == "https" || loopback(u.Hostname()) {
+		return
+	}
+	if n.views.word("x-relay-http") == "anywhere" {
+		l.warn(n, "%s goes over plain HTTP to another machine; use https where you can", show(n))
+		return
+	}
+	l.fault(n, "%s is not an https URL; http is taken to a loopback address only", show(n))
+}
+
+func (l *loader) destination(n *node) {
+	if events := n.fields["events"]; events != nil {
+		for _, glob := range events.items {
+			l.glob(glob)
+		}
+	}
+	match := n.fields["match"]
+	if match == nil {
+		return
+	}
+	fields := []string{"id", "type", "source", "time", "level", "title", "description", "link", "actor", "project", "issue", "recipients", "data"}
+	for _, path := range match.keys {
+		top, _, _ := strings.Cut(path, ".")
+		if !slices.Contains(fields, top) {
+			l.warn(match.fields[path], "events have no field %q, so this matches nothing; what senders add stands under data%s", top, suggest(top, fields))
+		}
+	}
+}
+
+// glob warns of a glob that takes no event of the catalogue: own types are
+// legal, slips of the pen are frequent.
+func (l *loader) glob(n *node) {
+	if n.bad {
+		return
+	}
+	pattern, err := regexp.Compile("^" + strings.ReplaceAll(regexp.QuoteMeta(n.text), `\*`, ".*") + "$")
+	if err != nil || slices.ContainsFunc(relay.Catalogue(), pattern.MatchString) {
+		return
+	}
+	candidates := relay.Catalogue()
+	for _, t := range relay.Catalogue() {
+		family, _, _ := strings.Cut(t, ".")
+		candidates = append(candidates, family+".*")
+	}
+	nearest := ""
+	if shown(n) {
+		nearest = suggest(n.text, candidates)
+	}
+	l.warn(n, "%s matches no event type of the catalogue%s", show(n), nearest)
+}
