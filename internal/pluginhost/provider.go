@@ -1,0 +1,161 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin/pluginpb"
+)
+
+// Setup is what a provider must know for the deliveries that it gets: the
+// settings of its destinations and the programs that render for them.
+type Setup struct {
+	Settings []*pluginpb.Settings
+	Programs []*relay.Program
+}
+
+// Provider is one provider and the process that runs it, whichever that is at
+// the moment. Its methods may be called concurrently.
+type Provider struct {
+	name    string
+	host    *Host
+	logger  *slog.Logger
+	changed chan struct{} // capacity 1: the setup changed
+
+	session atomic.Pointer[session]
+	tickets atomic.Uint64
+
+	mu       sync.Mutex // guards the fields below, and is held while a session learns a setup
+	status   Status
+	setup    Setup
+	previous Setup // deliveries of the last setup may still be on their way
+}
+
+// Apply makes the provider know a setup: when it returns, deliveries may name
+// what is in it. What the setup before it held stays known until the next one.
+// A provider that is not running learns it when it starts. An error means that
+// the process could not be told; it is ended and started anew with the setup.
+func (p *Provider) Apply(ctx context.Context, next Setup) ([]*pluginpb.Problem, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.previous, p.setup = p.setup, next
+	s := p.session.Load()
+	if s == nil {
+		return nil, nil
+	}
+	problems, err := s.learn(ctx, p.setup, p.previous)
+	if err != nil {
+		s.end(fmt.Errorf("plugin %s did not take its settings: %w", p.name, err))
+	}
+	return problems, err
+}
+
+// Ready reports whether deliveries are taken now.
+func (p *Provider) Ready() bool { return p.session.Load() != nil }
+
+// Status tells of the process.
+func (p *Provider) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.status
+	s.Name, s.Origin = p.name, "built-in"
+	return s
+}
+
+// Deliver hands over one delivery; its ticket is given here. done is called
+// exactly once, from another goroutine, also when the process dies: then the
+// report is ambiguous and lost. ErrUnavailable means that there is no process
+// now, and done is never called.
+func (p *Provider) Deliver(d *pluginpb.Delivery, done func(relay.Report)) error {
+	d.Ticket = p.tickets.Add(1)
+	s := p.session.Load()
+	if s == nil || !s.deliver(d, done) {
+		return relay.ErrUnavailable
+	}
+	return nil
+}
+
+// Preview renders and composes without sending.
+func (p *Provider) Preview(ctx context.Context, d *pluginpb.Delivery) (*pluginpb.Report, error) {
+	s := p.session.Load()
+	if s == nil {
+		return nil, relay.ErrUnavailable
+	}
+	resp, err := s.client.Preview(ctx, &pluginpb.PreviewRequest{Delivery: d})
+	return resp.GetReport(), err
+}
+
+// run keeps a process running until ctx ends.
+func (p *Provider) run(ctx context.Context) {
+	var wait backoff
+	for {
+		started := time.Now()
+		s, err := p.open(ctx)
+		if err == nil {
+			p.host.o.OnReady(p.name)
+			select {
+			case <-ctx.Done():
+			case <-s.ended:
+			}
+			p.session.CompareAndSwap(s, nil)
+			err = s.reason
+			// A hung process drains what it still answers while its successor
+			// already works.
+			p.host.wg.Go(s.close)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		delay := wait.next(time.Since(started))
+		p.note(func(st *Status) { st.State, st.PID, st.Error = StateBackoff, 0, p.host.o.Mask(err.Error()) })
+		p.logger.Error("plugin ended", "error", p.host.o.Mask(err.Error()), "restart_in", delay)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
+		p.note(func(st *Status) { st.State = StateStarting; st.Restarts++ })
+	}
+}
+
+// open starts a process and teaches it the setup of the moment.
+func (p *Provider) open(ctx context.Context) (*session, error) {
+	proc, err := p.host.start(p.name, p.logger)
+	if err != nil {
+		return nil, err
+	}
+	s, version, err := newSession(ctx, p.name, proc, p.logger)
+	if err != nil {
+		proc.kill()
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	problems, err := s.learn(ctx, p.setup, p.previous)
+	if err != nil {
+		s.end(errors.New("not used"))
+		s.close()
+		return nil, fmt.Errorf("plugin %s did not take its settings: %w", p.name, err)
+	}
+	for _, problem := range problems {
+		if !problem.Warning {
+			p.logger.Error("settings refused by the plugin", "pointer", problem.Pointer, "error", problem.Message)
+		}
+	}
+	p.status.State, p.status.PID, p.status.Version, p.status.Error = StateReady, proc.pid, version, ""
+	p.logger.Info("plugin started", "pid", proc.pid, "version", version)
+	p.session.Store(s)
+	return s, nil
+}
+
+func (p *Provider) note(change func(*Status)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.status)
+}

@@ -1,0 +1,323 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/pluginpb"
+)
+
+const (
+	// callTimeout bounds every call that is no delivery.
+	callTimeout = 10 * time.Second
+	// graceTime is what a delivery may take beyond its own timeout before its
+	// plugin counts as hung; cancelTime is when it is told to stop.
+	graceTime  = 5 * time.Second
+	cancelTime = 2 * time.Second
+	// frameDeliveries bounds how many deliveries share a frame.
+	frameDeliveries = 64
+	// frameBytes keeps a frame below plugin.MaxFrame with room for one large event.
+	frameBytes = 4 << 20
+)
+
+// session is one process from its handshake to its end.
+type session struct {
+	name   string
+	proc   *process
+	client pluginpb.ProviderClient
+	stream pluginpb.Provider_DeliverClient
+	cancel context.CancelFunc // ends the stream
+	logger *slog.Logger
+	wg     sync.WaitGroup
+
+	ended  chan struct{} // closed when nothing more is handed over
+	reason error         // why; read it after ended
+
+	known map[string]bool // revisions of programs that the process has; used under Provider.mu
+
+	mu       sync.Mutex // guards the fields below
+	closed   bool       // no more deliveries
+	inflight map[uint64]*flight
+	queue    []*pluginpb.Delivery // not yet written to the stream
+	cancels  []uint64
+	wake     chan struct{} // capacity 1: queue or cancels have something
+	idle     chan struct{} // closed when closed and nothing is in flight
+}
+
+// flight is a delivery that the process has not answered.
+type flight struct {
+	done      func(relay.Report)
+	deadline  time.Time // of the attempt
+	cancelled bool
+}
+
+func newSession(ctx context.Context, name string, proc *process, logger *slog.Logger) (*session, string, error) {
+	client := pluginpb.NewProviderClient(proc.conn)
+	callCtx, cancelCall := context.WithTimeout(ctx, callTimeout)
+	defer cancelCall()
+	who, err := client.Describe(callCtx, &pluginpb.DescribeRequest{})
+	if err != nil {
+		return nil, "", fmt.Errorf("plugin %s does not describe itself: %w", name, err)
+	}
+	if who.Name != name {
+		return nil, "", fmt.Errorf("plugin %s calls itself %q", name, who.Name)
+	}
+	streamCtx, cancel := context.WithCancel(context.Background())
+	stream, err := client.Deliver(streamCtx)
+	if err != nil {
+		cancel()
+		return nil, "", fmt.Errorf("open the stream of plugin %s: %w", name, err)
+	}
+	s := &session{
+		name: name, proc: proc, client: client, stream: stream, cancel: cancel, logger: logger,
+		ended: make(chan struct{}), known: map[string]bool{}, inflight: map[uint64]*flight{},
+		wake: make(chan struct{}, 1), idle: make(chan struct{}),
+	}
+	s.wg.Go(s.write)
+	s.wg.Go(s.read)
+	s.wg.Go(s.watch)
+	return s, who.Version, nil
+}
+
+// learn makes the process know two setups.
+func (s *session) learn(ctx context.Context, next, previous Setup) ([]*pluginpb.Problem, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	templates := &pluginpb.PutTemplatesRequest{}
+	listed, locales := map[string]bool{}, map[string]bool{}
+	for _, program := range slices.Concat(next.Programs, previous.Programs) {
+		if listed[program.Revision] {
+			continue
+		}
+		listed[program.Revision] = true
+		t := encodeProgram(program)
+		if s.known[program.Revision] {
+			t.Code = nil
+		} else if l := program.Locales; l != nil && !locales[l.Revision] {
+			locales[l.Revision] = true
+			templates.Locales = append(templates.Locales, encodeLocales(l))
+		}
+		templates.Templates = append(templates.Templates, t)
+	}
+	if _, err := s.client.PutTemplates(ctx, templates); err != nil {
+		return nil, err
+	}
+	s.known = listed
+	configure := &pluginpb.ConfigureRequest{}
+	revisions := map[string]bool{}
+	for _, settings := range slices.Concat(next.Settings, previous.Settings) {
+		if !revisions[settings.Revision] {
+			revisions[settings.Revision] = true
+			configure.Settings = append(configure.Settings, settings)
+		}
+	}
+	resp, err := s.client.Configure(ctx, configure)
+	return resp.GetProblems(), err
+}
+
+// encodeProgram puts a compiled template on the wire; its locales go apart.
+func encodeProgram(p *relay.Program) *pluginpb.Template {
+	t := &pluginpb.Template{Revision: p.Revision, Name: p.Name, Code: p.Code}
+	if p.Locales != nil {
+		t.Locales = p.Locales.Revision
+	}
+	return t
+}
+
+func encodeLocales(l *relay.Locales) *pluginpb.Locales {
+	out := &pluginpb.Locales{Revision: l.Revision, Languages: map[string]*pluginpb.Strings{}}
+	for language, strings := range l.Strings {
+		out.Languages[language] = &pluginpb.Strings{Strings: strings}
+	}
+	return out
+}
+
+// deliver queues one delivery; false means that the session takes no more.
+func (s *session) deliver(d *pluginpb.Delivery, done func(relay.Report)) bool {
+	deadline := time.Now().Add(time.Duration(d.TimeoutMs) * time.Millisecond)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.inflight[d.Ticket] = &flight{done: done, deadline: deadline}
+	s.queue = append(s.queue, d)
+	s.signal()
+	return true
+}
+
+func (s *session) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write sends what is queued; what queued up meanwhile shares a frame.
+func (s *session) write() {
+	for {
+		select {
+		case <-s.wake:
+		case <-s.proc.conn.Exited.Done():
+			return
+		case <-s.stream.Context().Done():
+			return
+		}
+		for frame := s.frame(); frame != nil; frame = s.frame() {
+			if err := s.stream.Send(frame); err != nil {
+				return // read learns the reason
+			}
+		}
+	}
+}
+
+func (s *session) frame() *pluginpb.DeliverRequest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, size := 0, 0
+	for n < len(s.queue) && n < frameDeliveries && (n == 0 || size < frameBytes) {
+		size += len(s.queue[n].Event) + len(s.queue[n].Message)
+		n++
+	}
+	if n == 0 && len(s.cancels) == 0 {
+		return nil
+	}
+	frame := &pluginpb.DeliverRequest{Deliveries: slices.Clone(s.queue[:n]), Cancel: s.cancels}
+	s.queue = slices.Delete(s.queue, 0, n) // clears what it leaves, so that sent events can go
+	s.cancels = nil
+	return frame
+}
+
+// read takes answers until the stream breaks, which is how the end of the
+// process is noticed at once.
+func (s *session) read() {
+	for {
+		resp, err := s.stream.Recv()
+		if err != nil {
+			s.end(fmt.Errorf("plugin %s ended", s.name))
+			s.giveBack()
+			return
+		}
+		for _, result := range resp.Results {
+			if done := s.take(result.Ticket); done != nil {
+				done(plugin.DecodeReport(result.Report))
+			}
+		}
+	}
+}
+
+// take removes a flight; nil means that it was answered before.
+func (s *session) take(ticket uint64) func(relay.Report) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.inflight[ticket]
+	if f == nil {
+		return nil
+	}
+	delete(s.inflight, ticket)
+	s.checkIdle()
+	return f.done
+}
+
+// checkIdle is called with mu held.
+func (s *session) checkIdle() {
+	if s.closed && len(s.inflight) == 0 {
+		select {
+		case <-s.idle:
+		default:
+			close(s.idle)
+		}
+	}
+}
+
+// end takes no more deliveries. What is in flight may still be answered.
+func (s *session) end(reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed, s.reason = true, reason
+	close(s.ended)
+	s.checkIdle()
+}
+
+// giveBack reports everything that will not be answered any more as lost.
+func (s *session) giveBack() {
+	s.mu.Lock()
+	lost := s.inflight
+	s.inflight = map[uint64]*flight{}
+	s.checkIdle()
+	s.mu.Unlock()
+	for _, f := range lost {
+		f.done(relay.Report{
+			Verdict: relay.Ambiguous, Lost: true, Alone: len(lost) == 1,
+			Error: fmt.Sprintf("plugin %s ended before it answered", s.name),
+		})
+	}
+}
+
+// close ends the process after a bounded wait for what is in flight.
+func (s *session) close() {
+	s.end(errors.New("relay stops"))
+	s.mu.Lock()
+	last := time.Now()
+	for _, f := range s.inflight {
+		if end := f.deadline.Add(cancelTime); end.After(last) {
+			last = end // a delivery that ends at its timeout is answered a little later
+		}
+	}
+	s.mu.Unlock()
+	timer := time.NewTimer(time.Until(last))
+	defer timer.Stop()
+	select {
+	case <-s.idle:
+	case <-timer.C:
+	case <-s.proc.conn.Exited.Done():
+	}
+	s.proc.kill()
+	s.cancel()
+	s.wg.Wait()
+}
+
+// watch notices a hung process: a delivery that is not answered within its
+// timeout and graceTime. It is told to stop that delivery first.
+func (s *session) watch() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stream.Context().Done():
+			return
+		case <-s.proc.conn.Exited.Done():
+			return
+		case now := <-tick.C:
+			if s.overdue(now) {
+				s.end(fmt.Errorf("plugin %s hangs: a delivery was not answered %s after its timeout", s.name, graceTime))
+			}
+		}
+	}
+}
+
+// overdue cancels flights that are late and reports whether one is past hope.
+func (s *session) overdue(now time.Time) (hung bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ticket, f := range s.inflight {
+		late := now.Sub(f.deadline)
+		if late > cancelTime && !f.cancelled {
+			f.cancelled = true
+			s.cancels = append(s.cancels, ticket)
+			s.signal()
+		}
+		hung = hung || late > graceTime
+	}
+	return hung
+}
