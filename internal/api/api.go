@@ -1,0 +1,315 @@
+// Package api is the HTTP door for operators: the sent log, destinations,
+// status and health. It reads; what changes something is passed on to those who
+// own it.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/problem"
+)
+
+// Log is the sent log.
+type Log interface {
+	Deliveries(ctx context.Context, f relay.DeliveryFilter) (rows []relay.Delivery, next int64, err error)
+	Delivery(ctx context.Context, id string) (relay.Delivery, error)
+	Event(ctx context.Context, id string) (relay.StoredEvent, error)
+	EventByKey(ctx context.Context, key, source string) (relay.StoredEvent, error)
+}
+
+// Destinations are what can be paused and resumed.
+type Destinations interface {
+	// Destinations lists what is configured, with what waits for it.
+	Destinations(ctx context.Context) ([]Destination, error)
+	// Pause and Resume fail with relay.ErrNotFound for a name that is not configured.
+	Pause(ctx context.Context, name, reason string) error
+	Resume(ctx context.Context, name string) error
+}
+
+// Destination is a row of GET /v1/destinations.
+type Destination struct {
+	Name          string     `json:"name"`
+	Provider      string     `json:"provider"`
+	State         string     `json:"state"` // active, paused or disabled
+	Reason        string     `json:"reason"`
+	Pending       int        `json:"pending"`
+	OldestPending *time.Time `json:"oldest_pending"`
+}
+
+// Door serves the operators' part of the API.
+type Door struct {
+	Log          Log
+	Destinations Destinations
+	Status       func() any                         // the body of GET /v1/status
+	Ready        func() (ok bool, details any)      // the body of GET /readyz; ok: events can be accepted
+	Reload       func(context.Context) (any, error) // the body of POST /v1/reload; an error is a refusal
+	Logger       *slog.Logger
+}
+
+const (
+	defaultLimit = 50
+	maxLimit     = 500
+)
+
+// Deliveries is the handler of GET /v1/deliveries.
+func (d *Door) Deliveries(w http.ResponseWriter, r *http.Request) {
+	f, p := filter(r.URL.Query())
+	if p != nil {
+		p.Write(w)
+		return
+	}
+	rows, next, err := d.Log.Deliveries(r.Context(), f)
+	if err != nil {
+		d.fail(w, err, "")
+		return
+	}
+	out := struct {
+		Deliveries []relay.Delivery `json:"deliveries"`
+		NextCursor *string          `json:"next_cursor"`
+	}{Deliveries: rows}
+	if rows == nil {
+		out.Deliveries = []relay.Delivery{}
+	}
+	if next != 0 {
+		cursor := strconv.FormatInt(next, 36)
+		out.NextCursor = &cursor
+	}
+	write(w, out)
+}
+
+// filter reads the query of GET /v1/deliveries and names every fault in it.
+func filter(q url.Values) (relay.DeliveryFilter, *problem.Problem) {
+	f := relay.DeliveryFilter{Limit: defaultLimit}
+	var faults []problem.Fault
+	fault := func(key, format string, args ...any) {
+		faults = append(faults, problem.Fault{Path: "?" + key, Message: fmt.Sprintf(format, args...)})
+	}
+	for key := range q {
+		v := q.Get(key)
+		var err error
+		switch key {
+		case "destination":
+			f.Destination = v
+		case "type":
+			f.Type = v
+		case "event":
+			f.EventID = v
+		case "recipient":
+			f.Recipient = v
+		case "state":
+			if f.State = relay.State(v); !slices.Contains(relay.States(), f.State) {
+				fault(key, "%q is no state; write one of %s", v, join(relay.States()))
+			}
+		case "since", "until":
+			var at time.Time
+			if at, err = time.Parse(time.RFC3339, v); err != nil {
+				fault(key, "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", v)
+			} else if key == "since" {
+				f.Since = at
+			} else {
+				f.Until = at
+			}
+		case "cursor":
+			if f.Before, err = strconv.ParseInt(v, 36, 64); err != nil || f.Before < 1 {
+				fault(key, "%q is no cursor; pass next_cursor of the page before", v)
+			}
+		case "limit":
+			if f.Limit, err = strconv.Atoi(v); err != nil || f.Limit < 1 || f.Limit > maxLimit {
+				fault(key, "%q is not a number from 1 to %d", v, maxLimit)
+			}
+		default:
+			fault(key, "is not known; filter by destination, state, type, event, recipient, since, until, cursor, limit")
+		}
+	}
+	if len(faults) > 0 {
+		return f, problem.New(http.StatusBadRequest, "the query has faults", faults...)
+	}
+	return f, nil
+}
+
+func join(states []relay.State) string {
+	words := make([]string, len(states))
+	for i, s := range states {
+		words[i] = string(s)
+	}
+	return strings.Join(words, ", ")
+}
+
+// Delivery is the handler of GET /v1/deliveries/{id}.
+func (d *Door) Delivery(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	row, err := d.Log.Delivery(r.Context(), id)
+	if err != nil {
+		d.fail(w, err, fmt.Sprintf("there is no delivery %q", id))
+		return
+	}
+	// The log is part of this answer even where nothing was tried yet.
+	if row.Log == nil {
+		row.Log = []relay.Attempt{}
+	}
+	write(w, struct {
+		relay.Delivery
+		Log []relay.Attempt `json:"log"`
+	}{row, row.Log})
+}
+
+// event is the answer of GET /v1/events/{id}.
+type event struct {
+	ID         string           `json:"id"`
+	Key        string           `json:"key"`
+	Source     string           `json:"source"`
+	Created    time.Time        `json:"created"`
+	Event      json.RawMessage  `json:"event"`
+	Original   *string          `json:"original,omitempty"` // what a source's sender sent
+	Deliveries []relay.Delivery `json:"deliveries"`
+}
+
+// Event is the handler of GET /v1/events/{id}.
+func (d *Door) Event(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	stored, err := d.Log.Event(r.Context(), id)
+	d.writeEvent(w, stored, err, fmt.Sprintf("there is no event %q", id))
+}
+
+// EventByKey is the handler of GET /v1/events?key=&source=.
+func (d *Door) EventByKey(w http.ResponseWriter, r *http.Request) {
+	key, source := r.URL.Query().Get("key"), r.URL.Query().Get("source")
+	if key == "" || source == "" {
+		problem.New(http.StatusBadRequest, "name the event by ?key=<the sender's id>&source=<source>").Write(w)
+		return
+	}
+	stored, err := d.Log.EventByKey(r.Context(), key, source)
+	d.writeEvent(w, stored, err, fmt.Sprintf("there is no event with key %q of source %q", key, source))
+}
+
+func (d *Door) writeEvent(w http.ResponseWriter, e relay.StoredEvent, err error, missing string) {
+	if err != nil {
+		d.fail(w, err, missing)
+		return
+	}
+	out := event{ID: e.ID, Key: e.Key, Source: e.Source, Created: e.Created, Event: e.Body, Deliveries: e.Deliveries}
+	if out.Deliveries == nil {
+		out.Deliveries = []relay.Delivery{}
+	}
+	if e.Original != nil {
+		text := string(e.Original)
+		out.Original = &text
+	}
+	write(w, out)
+}
+
+// ListDestinations is the handler of GET /v1/destinations.
+func (d *Door) ListDestinations(w http.ResponseWriter, r *http.Request) {
+	all, err := d.Destinations.Destinations(r.Context())
+	if err != nil {
+		d.fail(w, err, "")
+		return
+	}
+	if all == nil {
+		all = []Destination{}
+	}
+	write(w, map[string]any{"destinations": all})
+}
+
+// Pause is the handler of POST /v1/destinations/{name}/pause.
+func (d *Door) Pause(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	d.change(w, r, name, d.Destinations.Pause(r.Context(), name, "paused by an operator"))
+}
+
+// Resume is the handler of POST /v1/destinations/{name}/resume.
+func (d *Door) Resume(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	d.change(w, r, name, d.Destinations.Resume(r.Context(), name))
+}
+
+// change answers a pause or resume with the destination as it is now.
+func (d *Door) change(w http.ResponseWriter, r *http.Request, name string, err error) {
+	var all []Destination
+	if err == nil {
+		all, err = d.Destinations.Destinations(r.Context())
+	}
+	if err != nil {
+		d.fail(w, err, fmt.Sprintf("there is no destination %q", name))
+		return
+	}
+	i := slices.IndexFunc(all, func(d Destination) bool { return d.Name == name })
+	if i < 0 {
+		d.fail(w, relay.ErrNotFound, fmt.Sprintf("there is no destination %q", name))
+		return
+	}
+	write(w, all[i])
+}
+
+// ShowStatus is the handler of GET /v1/status.
+func (d *Door) ShowStatus(w http.ResponseWriter, _ *http.Request) { write(w, d.Status()) }
+
+// Healthz is the handler of GET /healthz: the process answers.
+func (d *Door) Healthz(w http.ResponseWriter, _ *http.Request) {
+	write(w, map[string]string{"status": "ok"})
+}
+
+// Readyz is the handler of GET /readyz: events can be accepted.
+func (d *Door) Readyz(w http.ResponseWriter, _ *http.Request) {
+	ok, details := d.Ready()
+	w.Header().Set("Content-Type", "application/json")
+	if !ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	json.NewEncoder(w).Encode(details) // a client that left needs no answer
+}
+
+// ReloadNow is the handler of POST /v1/reload.
+func (d *Door) ReloadNow(w http.ResponseWriter, r *http.Request) {
+	state, err := d.Reload(r.Context())
+	if err != nil {
+		p := problem.New(http.StatusUnprocessableEntity, "the new configuration is refused; what ran keeps running")
+		p.Errors = faults(err)
+		p.Write(w)
+		return
+	}
+	write(w, state)
+}
+
+// faults takes an error apart where it is a list of problems.
+func faults(err error) []problem.Fault {
+	var list interface{ Unwrap() []error }
+	if !errors.As(err, &list) {
+		return []problem.Fault{{Message: err.Error()}}
+	}
+	var out []problem.Fault
+	for _, one := range list.Unwrap() {
+		out = append(out, problem.Fault{Message: one.Error()})
+	}
+	return out
+}
+
+func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
+	switch {
+	case errors.Is(err, relay.ErrNotFound):
+		problem.New(http.StatusNotFound, missing).Write(w)
+	case errors.Is(err, relay.ErrClosed):
+		problem.New(http.StatusServiceUnavailable, "relay is shutting down").Write(w)
+	default:
+		d.Logger.Error("request failed", "error", err)
+		problem.New(http.StatusInternalServerError, "the request failed; relay's log says why").Write(w)
+	}
+}
+
+func write(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // masked URLs hold <secret>
+	encoder.Encode(v)            // a client that left needs no answer
+}

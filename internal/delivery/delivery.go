@@ -1,0 +1,475 @@
+// Package delivery is the engine between the store and the providers: it
+// claims what is due, hands it over, and turns every report into what happens
+// next.
+//
+// It promises that a destination which is slow, paused or refused takes nothing
+// from the others, that first attempts of one destination start in the order of
+// acceptance, and that nothing waits in memory: what may not start yet stays in
+// the store. One goroutine owns all of its state; verdicts and claims share one
+// transaction of the store, and what is reported meanwhile makes the next one.
+//
+// It leaves to others what a message looks like, how a provider is reached, and
+// how anything is kept.
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// Store is the part of the store that the engine uses.
+type Store interface {
+	// Step records outcomes and claims due deliveries in one transaction. It
+	// returns what was claimed and when each destination named has work again.
+	Step(ctx context.Context, outcomes []relay.Outcome, claims []relay.ClaimRequest) ([]relay.Claimed, []relay.Due, error)
+	// Dues lists every destination with unfinished deliveries.
+	Dues(ctx context.Context) ([]relay.Due, error)
+	Pause(ctx context.Context, p relay.Pause) error
+	Resume(ctx context.Context, destination string) error
+	Pauses(ctx context.Context) ([]relay.Pause, error)
+}
+
+// Sender hands deliveries to providers.
+type Sender interface {
+	// Ready reports whether the destination's provider takes deliveries now.
+	Ready(destination string) bool
+	// Send does not block. done is called once, from another goroutine. After
+	// an error it is never called, and the delivery was not tried.
+	Send(c relay.Claimed, done func(relay.Report)) error
+}
+
+// Destination is what the engine must know of one.
+type Destination struct {
+	Name         string
+	Settings     string     // the revision of its settings: another one ends a pause that a vendor caused
+	Concurrency  int        // deliveries in flight at a time, at least 1
+	Rate         relay.Rate // starts
+	RetryFor     time.Duration
+	MaxAmbiguous int // ambiguous attempts after which the outcome counts as unknown
+	Disabled     bool
+}
+
+// Options say how the engine runs.
+type Options struct {
+	Store  Store
+	Sender Sender
+	Logger *slog.Logger
+	Drain  time.Duration // how long Run waits at its end for what is in flight
+}
+
+// Engine delivers. Its methods may be called concurrently with Run.
+type Engine struct {
+	o     Options
+	inbox inbox
+
+	// All below belongs to the goroutine of Run.
+	lanes    map[string]*lane
+	outcomes []relay.Outcome
+	inflight int
+	strikes  map[string]int // delivery → how often its plugin died while it held nothing else
+	retryAt  time.Time      // the store could not record; nothing is claimed before
+	stopping bool           // nothing more starts
+}
+
+// lane is one destination's state.
+type lane struct {
+	Destination
+	known    bool // named by the configuration
+	pause    *relay.Pause
+	inflight int
+	queue    []relay.Claimed // claimed and not started: what a free slot takes next
+	due      time.Time       // when the store has work; zero: nothing waits
+	window   window
+	failing  string // the last error, logged once
+}
+
+// New makes an engine that does nothing yet.
+func New(o Options) *Engine {
+	return &Engine{o: o, inbox: newInbox(), lanes: map[string]*lane{}, strikes: map[string]int{}}
+}
+
+// SetDestinations replaces what the engine knows of destinations. Deliveries
+// in flight end as they began.
+func (e *Engine) SetDestinations(all []Destination) {
+	e.inbox.put(func(ctx context.Context) error { return e.configure(ctx, all) })
+}
+
+// Wake says that these destinations have new deliveries.
+func (e *Engine) Wake(destinations ...string) {
+	e.inbox.wake(destinations)
+}
+
+// WakeAll makes the engine look at every destination again, because a provider
+// came back.
+func (e *Engine) WakeAll() {
+	e.inbox.put(func(context.Context) error { return nil })
+}
+
+// Pause holds a destination until Resume. It is on disk when Pause returns.
+func (e *Engine) Pause(ctx context.Context, destination, reason string) error {
+	return e.inbox.do(ctx, func(ctx context.Context) error {
+		l := e.lane(destination)
+		return e.pause(ctx, l, relay.Pause{Destination: destination, Reason: reason, Manual: true})
+	})
+}
+
+// Resume lets a paused destination go on; one that is not paused goes on anyway.
+func (e *Engine) Resume(ctx context.Context, destination string) error {
+	return e.inbox.do(ctx, func(ctx context.Context) error { return e.resume(ctx, e.lane(destination)) })
+}
+
+// Run delivers until ctx ends; then it claims nothing more, waits a bounded
+// time for what is in flight and records it. Any other error is the store's,
+// and final.
+func (e *Engine) Run(ctx context.Context) error {
+	work := context.WithoutCancel(ctx)
+	defer e.inbox.close()
+	if err := e.load(work); err != nil {
+		return err
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return e.drain(work)
+		case <-e.inbox.signal:
+		case <-timer.C:
+		}
+		if err := e.turn(work, true); err != nil {
+			return err
+		}
+		timer.Reset(e.untilNext(time.Now()))
+	}
+}
+
+// load takes up what the last run left.
+func (e *Engine) load(ctx context.Context) error {
+	pauses, err := e.o.Store.Pauses(ctx)
+	if err != nil {
+		return fmt.Errorf("read pauses: %w", err)
+	}
+	for _, p := range pauses {
+		e.lane(p.Destination).pause = &p
+	}
+	dues, err := e.o.Store.Dues(ctx)
+	if err != nil {
+		return fmt.Errorf("read what is due: %w", err)
+	}
+	for _, d := range dues {
+		e.lane(d.Destination).due = d.At
+	}
+	return nil
+}
+
+func (e *Engine) lane(name string) *lane {
+	l := e.lanes[name]
+	if l == nil {
+		l = &lane{Destination: Destination{Name: name}}
+		e.lanes[name] = l
+	}
+	return l
+}
+
+func (e *Engine) configure(ctx context.Context, all []Destination) error {
+	for _, l := range e.lanes {
+		l.known = false
+	}
+	for _, d := range all {
+		l := e.lane(d.Name)
+		l.Destination, l.known = d, true
+		l.window.setRate(d.Rate)
+		if l.pause != nil && !l.pause.Manual && l.pause.Settings != d.Settings {
+			e.o.Logger.Info("destination resumed", "destination", l.Name, "why", "its settings changed")
+			if err := e.resume(ctx, l); err != nil {
+				return err
+			}
+		}
+	}
+	for name, l := range e.lanes {
+		e.feed(l) // a lane that is disabled or gone gives its queue back
+		if !l.known && l.inflight == 0 && l.pause == nil && l.due.IsZero() {
+			delete(e.lanes, name)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) pause(ctx context.Context, l *lane, p relay.Pause) error {
+	p.Since, p.Settings = time.Now(), l.Settings
+	if err := e.o.Store.Pause(ctx, p); err != nil {
+		return fmt.Errorf("pause %s: %w", l.Name, err)
+	}
+	l.pause = &p
+	e.giveBack(l)
+	return nil
+}
+
+func (e *Engine) resume(ctx context.Context, l *lane) error {
+	if l.pause == nil {
+		return nil
+	}
+	if err := e.o.Store.Resume(ctx, l.Name); err != nil {
+		return fmt.Errorf("resume %s: %w", l.Name, err)
+	}
+	l.pause = nil
+	l.due = time.Now() // whatever waits is looked at
+	return nil
+}
+
+// turn handles what came in and makes one step of the store out of it.
+func (e *Engine) turn(ctx context.Context, claim bool) error {
+	in := e.inbox.take()
+	now := time.Now()
+	for _, f := range in.commands {
+		if err := f(ctx); err != nil {
+			return err
+		}
+	}
+	for name := range in.woken {
+		if l := e.lane(name); l.due.IsZero() || l.due.After(now) {
+			l.due = now
+		}
+	}
+	for _, r := range in.reports {
+		if err := e.report(ctx, r, now); err != nil {
+			return err
+		}
+	}
+	if now.Before(e.retryAt) {
+		return nil
+	}
+	var claims []relay.ClaimRequest
+	if claim {
+		claims = e.claims(now)
+	}
+	if len(claims) == 0 && len(e.outcomes) == 0 {
+		return nil
+	}
+	claimed, dues, err := e.o.Store.Step(ctx, e.outcomes, claims)
+	if errors.Is(err, relay.ErrDiskFull) {
+		// Nothing is sent that could not be recorded; verdicts are kept here
+		// and tried again.
+		e.o.Logger.Error("cannot record deliveries", "error", err, "retry_in", diskFullWait)
+		e.retryAt = now.Add(diskFullWait)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("record deliveries: %w", err)
+	}
+	e.outcomes = nil
+	for _, d := range dues {
+		e.lane(d.Destination).due = d.At
+	}
+	for _, c := range claimed {
+		l := e.lane(c.Destination)
+		l.queue = append(l.queue, c)
+	}
+	for _, d := range dues {
+		e.feed(e.lane(d.Destination))
+	}
+	return nil
+}
+
+// diskFullWait is the time between tries to record while the disk is full.
+const diskFullWait = time.Second
+
+// ahead is how many deliveries are claimed for each slot of a destination
+// without a rate: one to send, the others at hand when the slot is free again,
+// so that a slot does not wait for the disk. It bounds what a crash leaves to
+// claim anew, and the memory of a backlog of any size.
+const ahead = 4
+
+// claims asks for as much of each destination as may start now or soon.
+func (e *Engine) claims(now time.Time) []relay.ClaimRequest {
+	var out []relay.ClaimRequest
+	for _, l := range e.lanes {
+		if !l.open(now) || !e.o.Sender.Ready(l.Name) {
+			continue
+		}
+		if n := l.room(now); n > 0 {
+			out = append(out, relay.ClaimRequest{Destination: l.Name, Limit: n})
+		}
+	}
+	return out
+}
+
+// open reports whether the lane has work that nothing forbids.
+func (l *lane) open(now time.Time) bool {
+	return l.mayStart() && !l.due.IsZero() && !l.due.After(now)
+}
+
+func (l *lane) mayStart() bool { return l.known && !l.Disabled && l.pause == nil }
+
+// room is how many more deliveries may be claimed. With a rate those are only
+// the ones that start at once: the others wait in the store.
+func (l *lane) room(now time.Time) int {
+	held := l.inflight + len(l.queue)
+	if l.Rate.Count > 0 {
+		return min(l.Concurrency-held, l.window.allowed(now)-len(l.queue))
+	}
+	if held > l.Concurrency*ahead/2 {
+		return 0 // wait for a batch that is worth a transaction
+	}
+	return l.Concurrency*ahead - held
+}
+
+// feed starts what is queued as slots are free, and gives back what may not
+// start any more.
+func (e *Engine) feed(l *lane) {
+	mayStart := l.mayStart() && !e.stopping
+	for len(l.queue) > 0 && mayStart && l.inflight < l.Concurrency {
+		c := l.queue[0]
+		l.queue[0] = relay.Claimed{} // its event can go
+		l.queue = l.queue[1:]
+		if !e.send(l, c) {
+			l.queue = append([]relay.Claimed{c}, l.queue...)
+			e.giveBack(l)
+			e.WakeAll() // the store is told; the lane waits until its provider is ready
+		}
+	}
+	if !mayStart {
+		e.giveBack(l)
+	}
+}
+
+// giveBack returns what is queued to the store, in its place and not tried.
+func (e *Engine) giveBack(l *lane) {
+	for _, c := range l.queue {
+		e.outcomes = append(e.outcomes, relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending})
+	}
+	if len(l.queue) > 0 {
+		l.due = time.Now()
+	}
+	l.queue = nil
+}
+
+// send hands a delivery over; false means that it was not tried.
+func (e *Engine) send(l *lane, c relay.Claimed) bool {
+	now := time.Now()
+	err := e.o.Sender.Send(c, func(r relay.Report) { e.inbox.report(reported{c, r, now, time.Now()}) })
+	if err != nil {
+		return false
+	}
+	l.window.start(now)
+	l.inflight++
+	e.inflight++
+	return true
+}
+
+func (e *Engine) ended(l *lane) {
+	l.inflight--
+	e.inflight--
+}
+
+// report turns one report into an outcome, and into a pause where the whole
+// destination was refused.
+func (e *Engine) report(ctx context.Context, r reported, now time.Time) error {
+	l := e.lane(r.Destination)
+	e.ended(l)
+	strikes := e.strike(r)
+	o := decide(l.Destination, r, strikes, now, rand.Float64)
+	e.outcomes = append(e.outcomes, o)
+	if o.State == relay.StatePending && (l.due.IsZero() || l.due.After(o.Due)) {
+		l.due = o.Due
+	}
+	e.log(l, r, o)
+	if r.Verdict == relay.DestinationRefused && l.pause == nil {
+		e.o.Logger.Error("destination paused", "destination", l.Name, "reason", r.Error,
+			"hint", "change its settings or run: relay destinations resume "+l.Name)
+		return e.pause(ctx, l, relay.Pause{Destination: l.Name, Reason: r.Error})
+	}
+	e.feed(l)
+	return nil
+}
+
+// strike counts how often a plugin died over a delivery that it held alone.
+func (e *Engine) strike(r reported) int {
+	switch {
+	case r.Lost && r.Alone:
+		e.strikes[r.ID]++
+	case !r.Lost:
+		delete(e.strikes, r.ID)
+	}
+	return e.strikes[r.ID]
+}
+
+// log says a repeated failure once, and its end once.
+func (e *Engine) log(l *lane, r reported, o relay.Outcome) {
+	facts := []any{"destination", l.Name, "delivery", r.ID, "event", r.EventID, "attempt", r.Attempt, "verdict", string(r.Verdict)}
+	switch {
+	case r.TemplateError != nil && l.failing != r.TemplateError.Error():
+		l.failing = r.TemplateError.Error()
+		e.o.Logger.Error("template failed", append(facts, "error", l.failing)...)
+	case r.TemplateError != nil:
+	case r.Verdict == relay.Delivered || r.Verdict == relay.Skipped:
+		level := slog.LevelDebug
+		if l.failing != "" {
+			l.failing, level = "", slog.LevelInfo
+		}
+		e.o.Logger.Log(context.Background(), level, "delivered", facts...)
+	case l.failing != r.Error:
+		l.failing = r.Error
+		e.o.Logger.Warn("delivery failed", append(facts, "then", string(o.State), "error", r.Error)...)
+	default:
+		e.o.Logger.Debug("delivery failed", append(facts, "then", string(o.State), "error", r.Error)...)
+	}
+}
+
+// untilNext is how long nothing needs to be done unless something comes in.
+func (e *Engine) untilNext(now time.Time) time.Duration {
+	next := now.Add(time.Hour)
+	earlier := func(t time.Time) {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	if e.retryAt.After(now) {
+		earlier(e.retryAt)
+		return next.Sub(now)
+	}
+	if len(e.outcomes) > 0 {
+		return 0
+	}
+	for _, l := range e.lanes {
+		switch {
+		case l.due.IsZero() || !l.mayStart() || l.inflight >= l.Concurrency || l.Rate.Count == 0 && l.room(now) == 0:
+		case l.due.After(now):
+			earlier(l.due)
+		case e.o.Sender.Ready(l.Name):
+			earlier(l.window.next(now))
+		}
+	}
+	return next.Sub(now)
+}
+
+// drain ends a run: verdicts are recorded as they come, nothing new starts.
+// What is not answered in time stays claimed, and the next run sends it again.
+func (e *Engine) drain(ctx context.Context) error {
+	timeout := time.NewTimer(e.o.Drain)
+	defer timeout.Stop()
+	e.stopping = true
+	for _, l := range e.lanes {
+		e.giveBack(l)
+	}
+	for {
+		if err := e.turn(ctx, false); err != nil {
+			return err
+		}
+		if e.inflight == 0 && len(e.outcomes) == 0 {
+			return nil
+		}
+		select {
+		case <-e.inbox.signal:
+		case <-timeout.C:
+			e.o.Logger.Warn("deliveries still in flight are left for the next start", "count", e.inflight)
+			return e.turn(ctx, false)
+		}
+	}
+}
