@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/relay-sidecar/relay/internal/config"
+	"github.com/relay-sidecar/relay/internal/problem"
+	"github.com/relay-sidecar/relay/plugins"
+)
+
+// client talks to a running relay.
+type client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// clientTimeout bounds one question to a relay on the same machine.
+const clientTimeout = 30 * time.Second
+
+// client finds the running relay: by flag, by environment, or by what the
+// configuration file says.
+func (c *cli) client() (*client, error) {
+	server, token := c.server, c.token
+	if server == "" {
+		server = os.Getenv("RELAY_SERVER")
+	}
+	if token == "" {
+		token = os.Getenv("RELAY_TOKEN")
+	}
+	if server == "" {
+		cfg, err := c.loadConfig()
+		if err != nil {
+			return nil, hint(err, "name the running relay with --server or RELAY_SERVER")
+		}
+		listen := cfg.Server.Listen[0]
+		server = "http://" + listen.Address
+		if listen.Network == "unix" {
+			server = "unix://" + listen.Address
+		}
+		for _, t := range cfg.Server.Tokens {
+			if token == "" && t.Scope == "" {
+				token = t.Token.Reveal()
+			}
+		}
+	}
+	out := &client{base: strings.TrimSuffix(server, "/"), token: token, http: &http.Client{Timeout: clientTimeout}}
+	if path, ok := strings.CutPrefix(server, "unix://"); ok {
+		out.base = "http://localhost"
+		out.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}}
+	} else if u, err := url.Parse(server); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, &usageError{fmt.Errorf("%q is no address of a relay; write http://host:port or unix:///path", server)}
+	}
+	return out, nil
+}
+
+// loadConfig reads the configuration for what a client needs of it.
+func (c *cli) loadConfig() (*config.Config, error) {
+	schemas := map[string]config.Schemas{}
+	var names []string
+	for _, p := range plugins.All() {
+		d := p.Describe()
+		schemas[d.Name] = config.Schemas{Provider: d.ProviderSchema, Destination: d.DestinationSchema}
+		names = append(names, d.Name)
+	}
+	cfg, _, err := config.Load(c.config, config.Options{Providers: names, Provider: func(name string) (config.Schemas, bool) {
+		s, ok := schemas[name]
+		return s, ok
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// do asks and decodes a 2xx answer into out, which may be nil.
+func (c *client) do(ctx context.Context, method, path string, body []byte, out any) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var op *url.Error
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return hint(fmt.Errorf("ask relay at %s: %w", c.base, err), "is relay running there? name another with --server")
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("read relay's answer: %w", err)
+	}
+	if resp.StatusCode/100 != 2 {
+		return refusal(resp, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("relay at %s answered what is no JSON of relay's: %w", c.base, err)
+	}
+	return nil
+}
+
+// refusal is a problem answer in words, a line for each fault.
+func refusal(resp *http.Response, answer []byte) error {
+	var p problem.Problem
+	if json.Unmarshal(answer, &p) != nil || p.Detail == "" {
+		return fmt.Errorf("relay answered %s", resp.Status)
+	}
+	lines := []string{p.Detail}
+	if len(p.Errors) > 1 || len(p.Errors) == 1 && !strings.Contains(p.Detail, p.Errors[0].Message) {
+		for _, f := range p.Errors {
+			lines = append(lines, strings.TrimSpace(f.Path+" "+f.Message))
+		}
+	}
+	err := errors.New(strings.Join(lines, "\n"))
+	if resp.StatusCode == http.StatusUnauthorized {
+		return hint(err, "pass --token or set RELAY_TOKEN")
+	}
+	return err
+}

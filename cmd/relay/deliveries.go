@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relay-sidecar/relay"
+)
+
+func (c *cli) deliveriesCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "deliveries", Short: "Reads the sent log", Args: cobra.NoArgs, RunE: needsCommand}
+	cmd.AddCommand(c.deliveriesList(), c.deliveriesShow())
+	return c.remote(cmd)
+}
+
+// needsCommand is what a command of commands does on its own.
+func needsCommand(cmd *cobra.Command, _ []string) error {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	return &usageError{fmt.Errorf("relay %s needs one of: %s", cmd.Name(), strings.Join(names, ", "))}
+}
+
+func (c *cli) deliveriesList() *cobra.Command {
+	query := url.Values{}
+	filters := map[string]*string{}
+	cmd := &cobra.Command{
+		Use: "list", Short: "Lists deliveries, newest first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for name, value := range filters {
+				if *value != "" {
+					query.Set(name, *value)
+				}
+			}
+			server, err := c.client()
+			if err != nil {
+				return err
+			}
+			var answer json.RawMessage
+			if err := server.do(cmd.Context(), "GET", "/v1/deliveries?"+query.Encode(), nil, &answer); err != nil {
+				return err
+			}
+			if c.json {
+				_, err := fmt.Fprintf(c.stdout, "%s\n", answer)
+				return err
+			}
+			var page struct {
+				Deliveries []relay.Delivery
+				NextCursor string `json:"next_cursor"`
+			}
+			if err := json.Unmarshal(answer, &page); err != nil {
+				return fmt.Errorf("read relay's answer: %w", err)
+			}
+			return c.printDeliveries(page.Deliveries, page.NextCursor)
+		},
+	}
+	for name, help := range map[string]string{
+		"destination": "only of this destination",
+		"state":       "only in this state: pending, sending, held, delivered, skipped, dead or expired",
+		"type":        "only of this event type",
+		"event":       "only of the event with this id",
+		"recipient":   "only to a recipient with this in their name, email, phone or id",
+		"since":       "only accepted at or after this time (RFC 3339)",
+		"until":       "only accepted before this time (RFC 3339)",
+		"limit":       "at most so many (default 50)",
+		"cursor":      "go on where the page before ended",
+	} {
+		filters[name] = cmd.Flags().String(name, "", help)
+	}
+	return c.table(cmd)
+}
+
+func (c *cli) printDeliveries(rows []relay.Delivery, next string) error {
+	if len(rows) == 0 {
+		fmt.Fprintln(c.stdout, "no deliveries")
+		return nil
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tCREATED\tTYPE\tDESTINATION\tSTATE\tATTEMPTS\tREASON")
+	for _, d := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.Created.Local().Format(time.DateTime), d.EventType, d.Destination, d.State, d.Attempts, shorten(d.Reason, 60))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if next != "" {
+		fmt.Fprintf(c.stdout, "more: --cursor %s\n", next)
+	}
+	return nil
+}
+
+// shorten keeps a table's line on one line.
+func shorten(s string, limit int) string {
+	runes := []rune(strings.Join(strings.Fields(s), " "))
+	if len(runes) <= limit {
+		return string(runes)
+	}
+	return string(runes[:limit-1]) + "…"
+}
+
+func (c *cli) deliveriesShow() *cobra.Command {
+	return c.table(&cobra.Command{
+		Use: "show ID", Short: "Tells one delivery's story: every attempt, what was sent and what was answered", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			server, err := c.client()
+			if err != nil {
+				return err
+			}
+			var answer json.RawMessage
+			if err := server.do(cmd.Context(), "GET", "/v1/deliveries/"+url.PathEscape(args[0]), nil, &answer); err != nil {
+				return err
+			}
+			if c.json {
+				_, err := fmt.Fprintf(c.stdout, "%s\n", answer)
+				return err
+			}
+			var d relay.Delivery
+			if err := json.Unmarshal(answer, &d); err != nil {
+				return fmt.Errorf("read relay's answer: %w", err)
+			}
+			printDelivery(c.stdout, &d)
+			return nil
+		},
+	})
+}
+
+func printDelivery(w io.Writer, d *relay.Delivery) {
+	fmt.Fprintf(w, "delivery     %s\n", d.ID)
+	fmt.Fprintf(w, "event        %s (%s)\n", d.EventID, d.EventType)
+	fmt.Fprintf(w, "destination  %s (%s)\n", d.Destination, d.Provider)
+	state := string(d.State)
+	if d.Reason != "" {
+		state += ": " + d.Reason
+	}
+	fmt.Fprintf(w, "state        %s\n", state)
+	fmt.Fprintf(w, "accepted     %s\n", d.Created.Local().Format(time.RFC3339))
+	if d.NextAttempt != nil {
+		fmt.Fprintf(w, "next         %s\n", d.NextAttempt.Local().Format(time.RFC3339))
+	}
+	for _, a := range d.Log {
+		fmt.Fprintf(w, "\nattempt %d at %s: %s in %d ms\n", a.Attempt, a.Started.Local().Format("15:04:05.000"), a.Verdict, a.DurationMS)
+		if a.Template != "" {
+			fmt.Fprintf(w, "  template  %s (revision %s)\n", a.Template, a.TemplateRevision)
+		}
+		if a.TemplateError != nil {
+			fmt.Fprintf(w, "  template error  %s\n", a.TemplateError.Error())
+		}
+		if q := a.Request; q != nil {
+			fmt.Fprintf(w, "  request   %s %s\n            %s\n", q.Method, q.URL, q.Body)
+		}
+		if r := a.Response; r != nil {
+			fmt.Fprintf(w, "  answer    %d\n", r.Status)
+			if r.Body != "" {
+				fmt.Fprintf(w, "            %s\n", strings.TrimSpace(r.Body))
+			}
+		}
+		if a.RetryAfterMS != nil {
+			fmt.Fprintf(w, "  wait      %s, the answer says\n", time.Duration(*a.RetryAfterMS)*time.Millisecond)
+		}
+		if a.Error != "" {
+			fmt.Fprintf(w, "  error     %s\n", a.Error)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relay-sidecar/relay/internal/app"
+	"github.com/relay-sidecar/relay/internal/config"
+	"github.com/relay-sidecar/relay/plugin/post"
+	"github.com/relay-sidecar/relay/plugins"
+)
+
+func version() string { return post.Version() }
+
+func (c *cli) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "run", Short: "Runs the sidecar (what relay without a command does)", Args: cobra.NoArgs, RunE: c.runRelay,
+	}
+}
+
+// options are those of a relay with this configuration file.
+func (c *cli) options(file string) (app.Options, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return app.Options{}, fmt.Errorf("find relay's own executable, which plugins run from: %w", err)
+	}
+	return app.Options{Config: file, Executable: executable, Providers: plugins.All(), Version: version(), Stderr: c.stderr}, nil
+}
+
+func (c *cli) runRelay(cmd *cobra.Command, _ []string) error {
+	o, err := c.options(c.config)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	a, err := app.New(ctx, o)
+	if err != nil {
+		return c.explainConfig(err)
+	}
+	return runWithReload(ctx, a)
+}
+
+// runWithReload runs until ctx ends and reloads on SIGHUP.
+func runWithReload(ctx context.Context, a *app.App) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	for {
+		select {
+		case <-hangups:
+			a.Kick()
+		case err := <-ended:
+			return err
+		}
+	}
+}
+
+// explainConfig adds the remedy to what New refuses.
+func (c *cli) explainConfig(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist) && !fileExists(c.config):
+		return hint(err, "write a relay.yaml, or start with: relay demo")
+	case errors.As(err, new(config.Problems)):
+		return hint(err, "mend the file and try again; relay check does the same without starting")
+	}
+	return err
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (c *cli) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check", Short: "Checks the configuration and the templates, and prints every fault", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := c.options(c.config)
+			if err != nil {
+				return err
+			}
+			warnings, err := app.Check(cmd.Context(), o)
+			for _, w := range warnings {
+				fmt.Fprintf(c.stderr, "relay: warning: %s\n", w.Error())
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.stdout, "%s is good\n", c.config)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,242 @@
+// Package app builds one relay out of its parts and runs it. It is the only
+// package that knows all the others, and only cmd/relay knows it.
+//
+// New does everything that can fail; Run runs until its context ends. What can
+// change while relay runs — destinations, templates, tokens — stands in one
+// snapshot behind an atomic pointer: a reload builds a whole new one beside it,
+// and after the swap nothing can fail.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/api"
+	"github.com/relay-sidecar/relay/internal/config"
+	"github.com/relay-sidecar/relay/internal/delivery"
+	"github.com/relay-sidecar/relay/internal/guard"
+	"github.com/relay-sidecar/relay/internal/intake"
+	"github.com/relay-sidecar/relay/internal/pluginhost"
+	"github.com/relay-sidecar/relay/internal/scripts"
+	"github.com/relay-sidecar/relay/internal/store"
+	"github.com/relay-sidecar/relay/internal/watch"
+	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/templates"
+)
+
+// Options say which relay to build.
+type Options struct {
+	Config     string            // the path of relay.yaml
+	Executable string            // relay's own; plugins are children of it
+	Providers  []plugin.Provider // the built-in ones
+	Version    string
+	Stderr     io.Writer // where the log goes
+}
+
+// App is one relay. Its methods may be called concurrently.
+type App struct {
+	o       Options
+	logger  *slog.Logger
+	level   slog.LevelVar
+	masker  *relay.Masker
+	started time.Time
+
+	store     *store.Store
+	host      *pluginhost.Host
+	child     *pluginhost.Scripts
+	scripts   *scripts.Client
+	library   *scripts.Library
+	engine    *delivery.Engine
+	guard     *guard.Guard
+	watcher   *watch.Watcher
+	listeners []net.Listener
+	server    *http.Server
+
+	current atomic.Pointer[snapshot]
+	ready   atomic.Bool // events are accepted
+
+	mu      sync.Mutex // held by a reload; guards the fields below
+	refused *refusal
+	said    string // the last refusal that was logged
+}
+
+// New builds a relay: it checks the configuration, opens the store, starts the
+// plugins and listens. An error that is a config.Problems names every fault of
+// relay.yaml.
+func New(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{o: o, masker: &relay.Masker{}, started: time.Now()}
+	cfg, warnings, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	a.logger = a.newLogger(cfg.Log)
+	for _, w := range warnings {
+		a.logger.Warn("configuration", "warning", w.Error())
+	}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	a.store, err = store.Open(ctx, cfg.Store.Path, store.Options{
+		Logger: a.logger, MaxPending: cfg.Store.MaxPending, MaxPendingPerDestination: cfg.Store.MaxPendingPerDestination,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.host, err = pluginhost.New(pluginhost.Options{
+		Executable: o.Executable, Dir: socketDir(cfg.Store.Path), Logger: a.logger, Mask: a.masker.Mask,
+		OnReady: func(string) { a.engine.WakeAll() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.child = a.host.Scripts()
+	a.scripts = scripts.NewClient(a.child)
+	a.library = scripts.NewLibrary(scripts.Options{
+		BuiltIn: templates.FS(), Dir: cfg.Templates, Compiler: a.scripts, Logger: a.logger,
+	})
+	set, err := a.library.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load templates: %w", err)
+	}
+	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown})
+	a.guard = guard.New(guardRules(cfg))
+	a.watcher = watch.New(watch.Options{Poll: cfg.Watch.Poll, Logger: a.logger})
+	if err := a.listen(cfg.Server); err != nil {
+		return nil, err
+	}
+	a.server = a.newServer()
+	a.swap(ctx, cfg, set)
+	a.logMissingTemplates()
+	return a, nil
+}
+
+// Run serves until ctx ends, then stops in order: it accepts nothing more,
+// finishes what is in flight, records every verdict and ends the plugins. Any
+// error is final; what was promised is on disk.
+func (a *App) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var loops sync.WaitGroup
+	run := func(f func(context.Context) error) {
+		loops.Go(func() {
+			if err := f(ctx); err != nil {
+				stop(err)
+			}
+		})
+	}
+	run(a.engine.Run)
+	run(a.watcher.Run)
+	run(a.reloadOnChange)
+	run(a.prune)
+	run(a.serve)
+	select {
+	case <-ctx.Done():
+	case err := <-a.store.Failed():
+		stop(fmt.Errorf("the store failed and relay ends, so that a restart recovers it: %w", err))
+	}
+	a.ready.Store(false)
+	a.logger.Info("stopping")
+	loops.Wait()
+	a.close()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	a.logger.Info("stopped")
+	return nil
+}
+
+// Addresses are what relay listens on.
+func (a *App) Addresses() []net.Addr {
+	var all []net.Addr
+	for _, l := range a.listeners {
+		all = append(all, l.Addr())
+	}
+	return all
+}
+
+// Logger is the relay's own log.
+func (a *App) Logger() *slog.Logger { return a.logger }
+
+// close gives everything back that New took, in reverse order.
+func (a *App) close() {
+	for _, l := range a.listeners {
+		l.Close() // again, where the server has closed it
+	}
+	if a.child != nil {
+		a.child.Close()
+	}
+	if a.host != nil {
+		if err := a.host.Close(); err != nil {
+			a.logger.Warn("plugin sockets stay behind", "error", err)
+		}
+	}
+	if a.store != nil {
+		if err := a.store.Close(); err != nil {
+			a.logger.Error("store did not close", "error", err)
+		}
+	}
+}
+
+// socketDir is where plugin sockets live: the runtime directory of a service
+// manager where there is one, else the store.
+func socketDir(storePath string) string {
+	if dir := os.Getenv("RUNTIME_DIRECTORY"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "plugins")
+	}
+	return filepath.Join(storePath, "run")
+}
+
+// prune deletes what is older than store.retain, in small steps.
+func (a *App) prune(ctx context.Context) error {
+	const (
+		every = time.Minute
+		step  = 500
+	)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			before := now.Add(-a.current.Load().cfg.Store.Retain)
+			for n := step; n == step && ctx.Err() == nil; {
+				var err error
+				if n, err = a.store.Prune(ctx, before, step); err != nil {
+					a.logger.Warn("old deliveries were not deleted", "error", err)
+					break
+				}
+			}
+		}
+	}
+}
+
+// The parts see the app through the interfaces that they declare.
+var (
+	_ delivery.Sender  = (*App)(nil)
+	_ intake.Backend   = (*App)(nil)
+	_ api.Destinations = (*App)(nil)
+)
+
+// schemas gives the configuration what a provider says of its settings.
+func (a *App) schemas(name string) (config.Schemas, bool) {
+	for _, p := range a.o.Providers {
+		if d := p.Describe(); d.Name == name {
+			return config.Schemas{Provider: d.ProviderSchema, Destination: d.DestinationSchema, Rate: d.Limits.Rate, Concurrency: d.Limits.Concurrency}, true
+		}
+	}
+	return config.Schemas{}, false
+}

@@ -1,0 +1,197 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/config"
+	"github.com/relay-sidecar/relay/internal/guard"
+	"github.com/relay-sidecar/relay/internal/scripts"
+	"github.com/relay-sidecar/relay/plugin"
+)
+
+// refusal is the last configuration that was not taken.
+type refusal struct {
+	Revision string          `json:"revision"`
+	At       time.Time       `json:"at"`
+	Problems []relay.Problem `json:"problems"`
+}
+
+// loadConfig reads relay.yaml and has every provider judge its settings.
+func (a *App) loadConfig() (*config.Config, []relay.Problem, error) {
+	var names []string
+	for _, p := range a.o.Providers {
+		names = append(names, p.Describe().Name)
+	}
+	cfg, warnings, err := config.Load(a.o.Config, config.Options{Provider: a.schemas, Providers: names})
+	a.masker.Add(cfg.Secrets...) // also of a refused one: its faults are logged
+	if err != nil {
+		return cfg, warnings, err
+	}
+	var faults config.Problems
+	for _, d := range cfg.Destinations {
+		i := slices.IndexFunc(a.o.Providers, func(p plugin.Provider) bool { return p.Describe().Name == d.Use })
+		description := a.o.Providers[i].Describe()
+		masker := &relay.Masker{}
+		masker.Add(relay.SecretsIn(description.ProviderSchema, cfg.Entries[d.Entry].Settings)...)
+		masker.Add(relay.SecretsIn(description.DestinationSchema, d.Settings)...)
+		_, problems := a.o.Providers[i].Open(plugin.Settings{
+			Destination: d.Name, Entry: d.Entry, Provider: cfg.Entries[d.Entry].Settings, Target: d.Settings,
+			Masker: masker, Logger: discardLogger(),
+		})
+		for _, p := range problems {
+			problem := cfg.Problem(d.Name, p.Provider, p.Pointer, masker.Mask(p.Message))
+			if p.Warning {
+				warnings = append(warnings, problem)
+			} else {
+				faults = append(faults, problem)
+			}
+		}
+	}
+	if len(faults) > 0 {
+		return cfg, warnings, faults
+	}
+	return cfg, warnings, nil
+}
+
+// reloadOnChange reloads when something that relay watches has changed.
+func (a *App) reloadOnChange(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.watcher.C():
+			a.Reload(ctx) // says itself what came of it
+		}
+	}
+}
+
+// Kick makes relay look at its files now, as on SIGHUP.
+func (a *App) Kick() { a.watcher.Kick() }
+
+// Reload takes up the configuration and the templates that are on disk now. A
+// configuration is taken whole or refused whole; every template stands for
+// itself. An error is the refusal, and what ran keeps running.
+func (a *App) Reload(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	running := a.current.Load()
+	cfg, warnings, err := a.loadConfig()
+	if err == nil {
+		err = needsRestart(running.cfg, cfg)
+	}
+	if err != nil {
+		a.refuse(cfg, err)
+		// Its files are watched, so that mending one of them is noticed; the
+		// templates are taken up all the same.
+		a.watcher.Set(slices.Concat(running.cfg.Files, cfg.Files, []string{running.cfg.Templates}))
+		cfg = running.cfg
+	} else {
+		a.refused, a.said = nil, ""
+	}
+	set, loadErr := a.library.Load(ctx)
+	if loadErr != nil {
+		a.logger.Error("templates were not reloaded; the last ones go on", "error", loadErr)
+		set = running.templates
+	}
+	switch {
+	case cfg.Revision != running.cfg.Revision || set.Revision != running.templates.Revision:
+		a.swap(ctx, cfg, set)
+	case set != running.templates: // the same programs, other problems
+		next := *running
+		next.templates = set
+		a.current.Store(&next)
+	}
+	if err != nil {
+		return err
+	}
+	if cfg.Revision != running.cfg.Revision {
+		for _, w := range warnings {
+			a.logger.Warn("configuration", "warning", w.Error())
+		}
+		a.level.Set(logLevel(cfg.Log.Level))
+		a.logger.Info("configuration reloaded", "revision", cfg.Revision)
+	}
+	a.logMissingTemplates()
+	return nil
+}
+
+// refuse remembers and logs a refusal, each once.
+func (a *App) refuse(cfg *config.Config, err error) {
+	a.refused = &refusal{Revision: cfg.Revision, At: time.Now(), Problems: problemsOf(cfg, err)}
+	if words := err.Error(); words != a.said {
+		a.said = words
+		for _, p := range a.refused.Problems {
+			a.logger.Error("configuration refused; what ran keeps running", "problem", p.Error())
+		}
+	}
+}
+
+func problemsOf(cfg *config.Config, err error) []relay.Problem {
+	var list config.Problems
+	if errors.As(err, &list) {
+		return list
+	}
+	return []relay.Problem{{File: cfg.File, Message: err.Error()}}
+}
+
+// needsRestart names what cannot change while relay runs.
+func needsRestart(running, next *config.Config) error {
+	var faults config.Problems
+	fault := func(differs bool, keys ...string) {
+		if differs {
+			p := next.Place(keys...)
+			p.Message = "a change of it needs a restart; nothing of the file was taken"
+			faults = append(faults, p)
+		}
+	}
+	fault(!slices.Equal(running.Server.Listen, next.Server.Listen), "server", "listen")
+	fault(running.Server.SocketMode != next.Server.SocketMode, "server", "socket_mode")
+	fault(running.Server.Shutdown != next.Server.Shutdown, "server", "shutdown")
+	fault(running.Store.Path != next.Store.Path, "store", "path")
+	fault(running.Store.MaxPending != next.Store.MaxPending, "store", "max_pending")
+	fault(running.Store.MaxPendingPerDestination != next.Store.MaxPendingPerDestination, "store", "max_pending_per_destination")
+	fault(running.Templates != next.Templates, "templates")
+	fault(running.Watch != next.Watch, "watch", "poll")
+	fault(running.Log.Format != next.Log.Format, "log", "format")
+	if len(faults) > 0 {
+		return faults
+	}
+	return nil
+}
+
+// logMissingTemplates says which destinations name a template that there is
+// not; the library says what is wrong with those that there are.
+func (a *App) logMissingTemplates() {
+	now := a.current.Load()
+	for _, p := range missingTemplates(now.cfg, now.templates) {
+		a.logger.Error("template missing; one is found by the event's type instead", "problem", p.Error())
+	}
+}
+
+func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {
+	var missing []relay.Problem
+	for _, d := range cfg.Destinations {
+		if d.Template != "" && set.Named(d.Template) == nil {
+			p := cfg.Place("destinations", d.Name, "template")
+			p.Message = fmt.Sprintf("there is no usable template %q below %s", d.Template, cfg.Templates)
+			missing = append(missing, p)
+		}
+	}
+	return missing
+}
+
+func guardRules(cfg *config.Config) guard.Rules {
+	r := guard.Rules{Hosts: cfg.Server.Hosts, Sources: map[string]string{}}
+	for _, t := range cfg.Server.Tokens {
+		r.Tokens = append(r.Tokens, guard.Token{Value: t.Token.Reveal(), Scope: guard.Scope(t.Scope)})
+	}
+	for name, s := range cfg.Sources {
+		r.Sources[name] = s.Token.Reveal()
+	}
+	return r
+}

@@ -1,0 +1,164 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/relay-sidecar/relay/internal/api"
+	"github.com/relay-sidecar/relay/internal/config"
+	"github.com/relay-sidecar/relay/internal/guard"
+	"github.com/relay-sidecar/relay/internal/intake"
+	"github.com/relay-sidecar/relay/internal/problem"
+)
+
+// listen opens every address of the configuration.
+func (a *App) listen(c config.Server) error {
+	for _, address := range c.Listen {
+		if address.Network == "unix" {
+			if err := removeStaleSocket(address.Address); err != nil {
+				return err
+			}
+		}
+		l, err := net.Listen(address.Network, address.Address)
+		if err != nil {
+			return fmt.Errorf("listen on %s: %w", address.Address, err)
+		}
+		a.listeners = append(a.listeners, l)
+		if address.Network == "unix" {
+			if err := os.Chmod(address.Address, c.SocketMode); err != nil {
+				return fmt.Errorf("set the mode of %s: %w", address.Address, err)
+			}
+		}
+	}
+	return nil
+}
+
+// removeStaleSocket removes what a killed relay left, and nothing else.
+func removeStaleSocket(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil // there is none, or listening says why not
+	}
+	if info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("listen on %s: there is a file that is no socket; remove it or choose another path", path)
+	}
+	if conn, err := net.Dial("unix", path); err == nil {
+		conn.Close()
+		return fmt.Errorf("listen on %s: another process listens there", path)
+	}
+	return os.Remove(path)
+}
+
+// newServer puts both doors behind the guard.
+func (a *App) newServer() *http.Server {
+	in := &intake.Door{Backend: a, Logger: a.logger, MaxBody: func() int64 { return a.current.Load().cfg.Server.MaxBody }}
+	op := &api.Door{Log: a.store, Destinations: a, Status: a.status, Ready: a.readiness, Logger: a.logger, Reload: func(ctx context.Context) (any, error) {
+		if err := a.Reload(ctx); err != nil {
+			return nil, err
+		}
+		return a.status(), nil
+	}}
+	mux := http.NewServeMux()
+	events := func(h http.Handler) http.Handler { return a.guard.Require(guard.ScopeEvents, a.accepting(h)) }
+	read := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeRead, h) }
+	admin := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeAdmin, h) }
+	mux.Handle("POST /v1/events", events(in.Events()))
+	mux.Handle("POST /v1/sources/{name}", a.guard.RequireSource(a.accepting(in.Sources())))
+	mux.Handle("GET /v1/events", read(op.EventByKey))
+	mux.Handle("GET /v1/events/{id}", read(op.Event))
+	mux.Handle("GET /v1/deliveries", read(op.Deliveries))
+	mux.Handle("GET /v1/deliveries/{id}", read(op.Delivery))
+	mux.Handle("GET /v1/destinations", read(op.ListDestinations))
+	mux.Handle("GET /v1/status", read(op.ShowStatus))
+	mux.Handle("POST /v1/destinations/{name}/pause", admin(op.Pause))
+	mux.Handle("POST /v1/destinations/{name}/resume", admin(op.Resume))
+	mux.Handle("POST /v1/reload", admin(op.ReloadNow))
+	mux.HandleFunc("GET /healthz", op.Healthz)
+	mux.HandleFunc("GET /readyz", op.Readyz)
+	return &http.Server{
+		Handler: notFound(mux),
+		// A client that is slow on purpose must not hold on to a connection.
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// accepting answers 503 while relay shuts down.
+func (a *App) accepting(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.ready.Load() {
+			p := problem.New(http.StatusServiceUnavailable, "relay is shutting down; send the event again")
+			p.RetryAfter = time.Second
+			p.Write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// notFound words the mux's own answers like all others.
+func notFound(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		probe := &statusOnly{header: http.Header{}}
+		h.ServeHTTP(probe, r)
+		if probe.status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", probe.header.Get("Allow"))
+			problem.New(probe.status, fmt.Sprintf("%s is not taken here; allowed: %s", r.Method, probe.header.Get("Allow"))).Write(w)
+			return
+		}
+		problem.New(http.StatusNotFound, "there is nothing at this path").Write(w)
+	})
+}
+
+// statusOnly keeps the status of an answer and drops the rest.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (s *statusOnly) Header() http.Header         { return s.header }
+func (s *statusOnly) WriteHeader(status int)      { s.status = status }
+func (s *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
+
+// serve answers requests until ctx ends, then finishes those that it has.
+func (a *App) serve(ctx context.Context) error {
+	a.ready.Store(true)
+	failed := make(chan error, len(a.listeners))
+	var serving sync.WaitGroup
+	for _, l := range a.listeners {
+		a.logger.Info("listening", "address", l.Addr().String())
+		serving.Go(func() {
+			if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	a.ready.Store(false)
+	timeout, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.current.Load().cfg.Server.Shutdown)
+	defer cancel()
+	if a.server.Shutdown(timeout) != nil {
+		a.server.Close() // what is left is too slow
+	}
+	serving.Wait()
+	return err
+}
