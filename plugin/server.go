@@ -148,15 +148,25 @@ func (s *server) PutTemplates(_ context.Context, req *pluginpb.PutTemplatesReque
 	return resp, nil
 }
 
-// Deliver runs every delivery in a goroutine of its own; relay bounds how many
-// are in flight. Results that are ready at the same time share a frame.
+// Deliver runs deliveries side by side; relay bounds how many are in flight.
+// Workers are kept for the next one, because a render needs a deep stack and
+// growing it anew each time costs. Results that are ready at the same time
+// share a frame.
 func (s *server) Deliver(stream pluginpb.Provider_DeliverServer) error {
 	results := make(chan *pluginpb.Result, 256)
 	written := make(chan error, 1)
-	go func() { written <- writeResults(stream, results) }()
+	var inflight atomic.Int64
+	go func() { written <- writeResults(stream, results, &inflight) }()
 
-	var wg sync.WaitGroup
+	var workers sync.WaitGroup
 	var cancels sync.Map // ticket → context.CancelFunc
+	jobs := make(chan job)
+	work := func(j job) {
+		report := s.deliver(j.ctx, j.delivery)
+		cancels.Delete(j.delivery.Ticket)
+		j.cancel()
+		results <- &pluginpb.Result{Ticket: j.delivery.Ticket, Report: report}
+	}
 	var err error
 	for {
 		var req *pluginpb.DeliverRequest
@@ -164,14 +174,22 @@ func (s *server) Deliver(stream pluginpb.Provider_DeliverServer) error {
 			break
 		}
 		for _, d := range req.Deliveries {
-			ctx, cancel := context.WithTimeout(stream.Context(), time.Duration(d.TimeoutMs)*time.Millisecond)
-			cancels.Store(d.Ticket, cancel)
-			wg.Go(func() {
-				report := s.deliver(ctx, d)
-				cancels.Delete(d.Ticket)
-				cancel()
-				results <- &pluginpb.Result{Ticket: d.Ticket, Report: report}
-			})
+			j := job{delivery: d}
+			j.ctx, j.cancel = context.WithTimeout(stream.Context(), time.Duration(d.TimeoutMs)*time.Millisecond)
+			cancels.Store(d.Ticket, j.cancel)
+			inflight.Add(1)
+			select {
+			case jobs <- j: // a worker is idle
+			default:
+				workers.Go(func() {
+					for work(j); ; work(j) {
+						var more bool
+						if j, more = <-jobs; !more {
+							return
+						}
+					}
+				})
+			}
 		}
 		for _, ticket := range req.Cancel {
 			if cancel, ok := cancels.Load(ticket); ok {
@@ -179,7 +197,8 @@ func (s *server) Deliver(stream pluginpb.Provider_DeliverServer) error {
 			}
 		}
 	}
-	wg.Wait()
+	close(jobs)
+	workers.Wait()
 	close(results)
 	if werr := <-written; werr != nil {
 		return werr
@@ -190,22 +209,43 @@ func (s *server) Deliver(stream pluginpb.Provider_DeliverServer) error {
 	return err
 }
 
-func writeResults(stream pluginpb.Provider_DeliverServer, results <-chan *pluginpb.Result) error {
+// job is a delivery with the time that it has.
+type job struct {
+	delivery *pluginpb.Delivery
+	ctx      context.Context
+	cancel   context.CancelFunc
+}
+
+const (
+	// While more than busyFrom deliveries are in flight, a result waits up to
+	// resultLinger for others to share its frame, which cost more than their
+	// content. When little is in flight nothing waits.
+	busyFrom     = 8
+	resultLinger = time.Millisecond
+	frameResults = 16
+)
+
+// writeResults sends results until the channel is closed.
+func writeResults(stream pluginpb.Provider_DeliverServer, results <-chan *pluginpb.Result, inflight *atomic.Int64) error {
+	timer := time.NewTimer(resultLinger)
+	defer timer.Stop()
 	var failed error
 	for first := range results {
 		frame := &pluginpb.DeliverResponse{Results: []*pluginpb.Result{first}}
-	queued:
-		for len(frame.Results) < cap(results) {
+		late := inflight.Load() <= busyFrom
+		timer.Reset(resultLinger)
+		for len(frame.Results) < frameResults && (!late || len(results) > 0) {
 			select {
 			case r, ok := <-results:
-				if !ok {
-					break queued
+				if ok {
+					frame.Results = append(frame.Results, r)
 				}
-				frame.Results = append(frame.Results, r)
-			default:
-				break queued
+				late = late || !ok
+			case <-timer.C:
+				late = true
 			}
 		}
+		inflight.Add(-int64(len(frame.Results)))
 		if failed == nil { // after a failure, drain: relay is gone
 			failed = stream.Send(frame)
 		}

@@ -26,6 +26,7 @@ const busyTimeoutMS = 5000
 // writes, always a parent with its children, and the checks cost a look-up a row.
 func writePragmas() []string {
 	pragmas := []string{
+		"page_size(8192)", // of a new file: an event and its attempt fill most of 4 KiB, and every page of the log is two writes
 		"journal_mode(WAL)",
 		"synchronous(FULL)",
 		"wal_autocheckpoint(0)",

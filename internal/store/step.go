@@ -104,15 +104,26 @@ func (s *Store) Step(ctx context.Context, outcomes []relay.Outcome, claims []rel
 }
 
 func encodeDetail(a *relay.Attempt) (driver.Value, error) {
-	d := detail{Lost: a.Lost, TemplateError: a.TemplateError, Message: a.Message, Request: a.Request, Response: a.Response}
-	if !d.Lost && d.TemplateError == nil && len(d.Message) == 0 && d.Request == nil && d.Response == nil {
+	d := detail{Lost: a.Lost, TemplateError: a.TemplateError, Request: a.Request, Response: a.Response}
+	if !d.Lost && d.TemplateError == nil && len(a.Message) == 0 && d.Request == nil && d.Response == nil {
 		return nil, nil
 	}
-	b, err := json.Marshal(d)
+	rest, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("encode the attempt: %w", err)
 	}
-	return string(b), nil
+	if len(a.Message) == 0 {
+		return string(rest), nil
+	}
+	// The message goes in as it came: encoding it with the rest would write it anew.
+	if !json.Valid(a.Message) {
+		return nil, errors.New("encode the attempt: the message is no JSON")
+	}
+	comma := ","
+	if len(rest) == len("{}") {
+		comma = ""
+	}
+	return `{"message":` + string(a.Message) + comma + string(rest[1:]), nil
 }
 
 // record writes an outcome and reports whether its claim still held.

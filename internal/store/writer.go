@@ -19,7 +19,7 @@ const (
 	// checkpointPages is how much of the log is written before it is copied into
 	// the database: 8 MiB. Less copies the same page more often, more makes the
 	// pause longer, a few milliseconds as it is.
-	checkpointPages = 2048
+	checkpointPages = 1024
 )
 
 // operation is a call that waits for the writer.
