@@ -70,7 +70,8 @@ type Engine struct {
 
 	// All below belongs to the goroutine of Run.
 	lanes    map[string]*lane
-	outcomes []relay.Outcome
+	outcomes []relay.Outcome // to be recorded
+	oldest   time.Time       // when the first of them came in
 	inflight int
 	strikes  map[string]int // delivery → how often its plugin died while it held nothing else
 	retryAt  time.Time      // the store could not record; nothing is claimed before
@@ -249,7 +250,7 @@ func (e *Engine) turn(ctx context.Context, claim bool) error {
 	if claim {
 		claims = e.claims(now)
 	}
-	if len(claims) == 0 && len(e.outcomes) == 0 {
+	if len(claims) == 0 && (len(e.outcomes) == 0 || claim && e.mayLinger(now)) {
 		return nil
 	}
 	claimed, dues, err := e.o.Store.Step(ctx, e.outcomes, claims)
@@ -275,6 +276,19 @@ func (e *Engine) turn(ctx context.Context, claim bool) error {
 		e.feed(e.lane(d.Destination))
 	}
 	return nil
+}
+
+const (
+	// linger is how long a verdict may wait for others to share its
+	// transaction, while nothing waits for it, and lingerCount how many are
+	// enough. Both are small: what is not recorded is sent again after a crash.
+	linger      = 5 * time.Millisecond
+	lingerCount = 64
+)
+
+// mayLinger reports whether verdicts can wait a little for company.
+func (e *Engine) mayLinger(now time.Time) bool {
+	return len(e.outcomes) < lingerCount && now.Sub(e.oldest) < linger
 }
 
 // diskFullWait is the time between tries to record while the disk is full.
@@ -341,13 +355,22 @@ func (e *Engine) feed(l *lane) {
 
 // giveBack returns what is queued to the store, in its place and not tried.
 func (e *Engine) giveBack(l *lane) {
+	now := time.Now()
 	for _, c := range l.queue {
-		e.outcomes = append(e.outcomes, relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending})
+		e.record(relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending}, now)
 	}
 	if len(l.queue) > 0 {
-		l.due = time.Now()
+		l.due = now
 	}
 	l.queue = nil
+}
+
+// record puts an outcome on the list of those that the next step records.
+func (e *Engine) record(o relay.Outcome, now time.Time) {
+	if len(e.outcomes) == 0 {
+		e.oldest = now
+	}
+	e.outcomes = append(e.outcomes, o)
 }
 
 // send hands a delivery over; false means that it was not tried.
@@ -375,7 +398,7 @@ func (e *Engine) report(ctx context.Context, r reported, now time.Time) error {
 	e.ended(l)
 	strikes := e.strike(r)
 	o := decide(l.Destination, r, strikes, now, rand.Float64)
-	e.outcomes = append(e.outcomes, o)
+	e.record(o, now)
 	if o.State == relay.StatePending && (l.due.IsZero() || l.due.After(o.Due)) {
 		l.due = o.Due
 	}
@@ -435,7 +458,7 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 		return next.Sub(now)
 	}
 	if len(e.outcomes) > 0 {
-		return 0
+		earlier(e.oldest.Add(linger))
 	}
 	for _, l := range e.lanes {
 		switch {
