@@ -39,6 +39,13 @@ var event []byte
 var template []byte
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == floorArgument {
+		if err := serveFloor(os.Args[2]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	events := flag.Int("events", 30_000, "events to measure")
 	warmup := flag.Int("warmup", 3_000, "events before measuring")
 	clients := flag.Int("clients", 64, "connections that post at the same time")
@@ -67,6 +74,10 @@ func run(events, warmup, clients int) error {
 		return err
 	}
 	defer receiver.server.Close()
+	bare, err := floor(receiver, events, clients)
+	if err != nil {
+		return fmt.Errorf("measure the floor: %w", err)
+	}
 	r, err := start(binary, dir, receiver)
 	if err != nil {
 		return err
@@ -107,6 +118,7 @@ func run(events, warmup, clients int) error {
 	for _, name := range slices.Sorted(keys(cpuAfter)) {
 		fmt.Printf("  %-14s %.0f µs\n", name, (cpuAfter[name]-cpuBefore[name]).Seconds()*1e6/float64(events))
 	}
+	fmt.Printf("floor            %.0f µs (a bare Go process that posts on what is posted to it)\n", bare)
 	fmt.Printf("goja's share     %.0f µs (the template's render, measured apart in this process)\n", goja)
 	fmt.Printf("memory           %s\n", memory)
 	fmt.Printf("lost             %d\n", events-receiver.unique())
@@ -246,10 +258,7 @@ destinations:
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	r := &running{cmd: cmd, base: "http://" + address, log: log, http: &http.Client{
-		Timeout:   30 * time.Second,
-		Transport: &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true},
-	}}
+	r := &running{cmd: cmd, base: "http://" + address, log: log, http: newClient()}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		resp, err := r.http.Get(r.base + "/readyz")
 		if err == nil {
@@ -266,7 +275,20 @@ destinations:
 	}
 }
 
+// newClient is the load's: connections are kept, and nothing is compressed,
+// which would measure gzip.
+func newClient() *http.Client {
+	return &http.Client{
+		Timeout:   30 * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true},
+	}
+}
+
+// tail is the end of relay's log.
 func (r *running) tail() string {
+	if r.log == nil {
+		return ""
+	}
 	b, _ := os.ReadFile(r.log.Name())
 	return string(b[max(0, len(b)-4000):])
 }
