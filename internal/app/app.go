@@ -231,12 +231,21 @@ var (
 	_ api.Destinations = (*App)(nil)
 )
 
-// schemas gives the configuration what a provider says of its settings.
-func (a *App) schemas(name string) (config.Schemas, bool) {
-	for _, p := range a.o.Providers {
-		if d := p.Describe(); d.Name == name {
-			return config.Schemas{Provider: d.ProviderSchema, Destination: d.DestinationSchema, Rate: d.Limits.Rate, Concurrency: d.Limits.Concurrency}, true
+// ConfigOptions let a configuration be judged by what these providers say of
+// their settings.
+func ConfigOptions(providers []plugin.Provider) config.Options {
+	known := map[string]config.Schemas{}
+	var names []string
+	for _, p := range providers {
+		d := p.Describe()
+		names = append(names, d.Name)
+		known[d.Name] = config.Schemas{
+			Provider: d.ProviderSchema, Destination: d.DestinationSchema,
+			Rate: d.Limits.Rate, Concurrency: d.Limits.Concurrency,
 		}
 	}
-	return config.Schemas{}, false
+	return config.Options{Providers: names, Provider: func(name string) (config.Schemas, bool) {
+		s, ok := known[name]
+		return s, ok
+	}}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,11 +24,7 @@ type refusal struct {
 
 // loadConfig reads relay.yaml and has every provider judge its settings.
 func (a *App) loadConfig() (*config.Config, []relay.Problem, error) {
-	var names []string
-	for _, p := range a.o.Providers {
-		names = append(names, p.Describe().Name)
-	}
-	cfg, warnings, err := config.Load(a.o.Config, config.Options{Provider: a.schemas, Providers: names})
+	cfg, warnings, err := config.Load(a.o.Config, ConfigOptions(a.o.Providers))
 	a.masker.Add(cfg.Secrets...) // also of a refused one: its faults are logged
 	if err != nil {
 		return cfg, warnings, err
@@ -52,10 +49,19 @@ func (a *App) loadConfig() (*config.Config, []relay.Problem, error) {
 			}
 		}
 	}
+	inOrder(warnings)
+	inOrder(faults)
 	if len(faults) > 0 {
 		return cfg, warnings, faults
 	}
 	return cfg, warnings, nil
+}
+
+// inOrder sorts problems as they stand in the file.
+func inOrder(problems []relay.Problem) {
+	slices.SortStableFunc(problems, func(a, b relay.Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 }
 
 // reloadOnChange reloads when something that relay watches has changed.

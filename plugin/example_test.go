@@ -1,0 +1,79 @@
+package plugin_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/markup"
+	"github.com/relay-sidecar/relay/plugin/post"
+)
+
+// Provider sends messages to an ntfy topic.
+type Provider struct{ client *post.Client }
+
+func New() *Provider { return &Provider{client: post.New(post.Options{})} }
+
+func (p *Provider) Describe() plugin.Description {
+	return plugin.Description{
+		Name: "ntfy", Version: "1.0.0",
+		DestinationSchema: json.RawMessage(`{
+			"type": "object", "additionalProperties": false, "required": ["url"],
+			"properties": {"url": {"type": "string", "format": "relay-url", "writeOnly": true}}
+		}`),
+		Limits: plugin.Limits{Rate: relay.Rate{Count: 1, Per: time.Second}},
+	}
+}
+
+// Open makes a destination from settings that passed the schema.
+func (p *Provider) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem) {
+	t := &topic{client: p.client, masker: s.Masker}
+	if err := json.Unmarshal(s.Target, &t.settings); err != nil {
+		return nil, []plugin.Problem{{Message: "the settings are no JSON object"}}
+	}
+	return t, nil
+}
+
+type topic struct {
+	client   *post.Client
+	masker   *relay.Masker
+	settings struct{ URL string }
+}
+
+// Compose turns what the template made into a request. Nothing is sent.
+func (t *topic) Compose(d *plugin.Delivery, r relay.Rendered) (*plugin.Request, error) {
+	body := []byte(r.Native) // the template wrote ntfy's own JSON
+	if r.Native == nil {
+		m := relay.Message{Text: r.Text}
+		if r.Portable != nil {
+			m = *r.Portable
+		}
+		var err error
+		body, err = post.Encode(map[string]any{
+			"title":   markup.Plain(markup.Bytes).Line(m.Title, m.Mentions, 250),
+			"message": markup.Plain(markup.Bytes).Markdown(m.Text, m.Mentions, 4096),
+			"click":   m.Link,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return post.JSON(t.settings.URL, body), nil
+}
+
+// Send makes the one attempt and says what came of it.
+func (t *topic) Send(ctx context.Context, d *plugin.Delivery, r *plugin.Request) relay.Report {
+	return t.client.Send(ctx, t.masker, r, func(a *post.Answer) relay.Report { return post.ByStatus(a, time.Now()) })
+}
+
+// A whole provider, for the chat system ntfy.
+func Example() {
+	var p plugin.Provider = New()
+	destination, _ := p.Open(plugin.Settings{Target: json.RawMessage(`{"url": "https://ntfy.sh/mytopic"}`), Masker: &relay.Masker{}})
+	request, err := destination.Compose(&plugin.Delivery{}, relay.Rendered{Portable: &relay.Message{Title: "Rollout failed", Text: "It was **release 42**."}})
+	fmt.Println(string(request.Body), err)
+	// Output: {"click":"","message":"It was release 42.","title":"Rollout failed"} <nil>
+}
