@@ -38,7 +38,7 @@ func ParseLevel(s string) (Level, bool) {
 // in, nested objects as they came); Event is a typed view of that JSON, which
 // leaves out what it has no field for.
 type Event struct {
-	ID          string                     `json:"id"`     // the sender's key, or relay's own id where it gave none
+	ID          ID                         `json:"id"`     // the sender's key, or relay's own id where it gave none
 	Type        string                     `json:"type"`   // letters, digits and . _ - /
 	Source      string                     `json:"source"` // the sender's word, or the name of the door
 	Time        time.Time                  `json:"time"`

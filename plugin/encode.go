@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
@@ -60,25 +61,57 @@ func encodeReport(r *relay.Report) *pluginpb.Report {
 	return out
 }
 
-// DecodeReport reads a plugin's report. A verdict that this relay does not
-// know is ambiguous: something was tried, and nobody can say what came of it.
+// What relay keeps of a report at most, in bytes. A plugin that follows the
+// protocol stays below; the bodies are cut by it, after masking.
+const (
+	maxReportText = 4 << 10
+	maxReportBody = 16 << 10
+)
+
+// DecodeReport reads a plugin's report, which may be a stranger's: it is cut to
+// what the log takes, and a message that is no JSON, or too long to be kept
+// whole, becomes a string. A verdict
+// that this relay does not know is ambiguous: something was tried, and nobody
+// can say what came of it.
 func DecodeReport(r *pluginpb.Report) relay.Report {
 	out := relay.Report{
-		Verdict: relay.Ambiguous, RetryAfter: time.Duration(r.GetRetryAfterMs()) * time.Millisecond,
-		Receipt: r.GetReceipt(), Error: r.GetError(), Probe: r.GetProbe(),
-		Template: r.GetTemplate(), TemplateRevision: r.GetTemplateRevision(), Message: r.GetMessage(),
-		TemplateError: decodeTemplateError(r.GetTemplateError()),
+		Verdict: relay.Ambiguous, RetryAfter: max(0, time.Duration(r.GetRetryAfterMs())*time.Millisecond),
+		Receipt: cut(r.GetReceipt(), maxReportText), Error: cut(r.GetError(), maxReportText), Probe: r.GetProbe(),
+		Template: cut(r.GetTemplate(), maxReportText), TemplateRevision: cut(r.GetTemplateRevision(), maxReportText),
+		Message: message(r.GetMessage()), TemplateError: decodeTemplateError(r.GetTemplateError()),
 	}
 	if v := int(r.GetVerdict()); v > 0 && v < len(verdicts) {
 		out.Verdict = verdicts[v]
 	}
 	if q := r.GetRequest(); q != nil {
-		out.Request = &relay.Request{Method: q.Method, URL: q.Url, Headers: q.Headers, Body: string(q.Body)}
+		out.Request = &relay.Request{Method: cut(q.Method, maxReportText), URL: cut(q.Url, maxReportText), Headers: q.Headers, Body: cut(string(q.Body), maxReportBody)}
 	}
 	if a := r.GetResponse(); a != nil {
-		out.Response = &relay.Response{Status: int(a.Status), Headers: a.Headers, Body: string(a.Body)}
+		out.Response = &relay.Response{Status: int(a.Status), Headers: a.Headers, Body: cut(string(a.Body), maxReportBody)}
 	}
 	return out
+}
+
+func message(raw []byte) json.RawMessage {
+	switch {
+	case len(raw) == 0:
+		return nil
+	case len(raw) <= maxReportBody && json.Valid(raw):
+		return raw
+	}
+	quoted, _ := json.Marshal(cut(string(raw), maxReportBody)) // a string always encodes
+	return quoted
+}
+
+// cut shortens text to at most limit bytes, at a character.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // decodeTemplateError reads a template's fault; nil stays nil.

@@ -127,13 +127,16 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 // finishes what is in flight, records every verdict and ends the plugins. Any
 // error is final; what was promised is on disk.
 func (a *App) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var loops sync.WaitGroup
+	var once sync.Once
+	var failure error // the first of a loop, also while relay stops
 	run := func(f func(context.Context) error) {
 		loops.Go(func() {
-			if err := f(ctx); err != nil {
-				stop(err)
+			if err := f(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				once.Do(func() { failure = err })
+				stop()
 			}
 		})
 	}
@@ -142,20 +145,29 @@ func (a *App) Run(ctx context.Context) error {
 	run(a.reloadOnChange)
 	run(a.prune)
 	run(a.serve)
+	var broken error // why the store works no more; the loops' errors only follow from it
 	select {
 	case <-ctx.Done():
-	case err := <-a.store.Failed():
-		stop(fmt.Errorf("the store failed and relay ends, so that a restart recovers it: %w", err))
+	case broken = <-a.store.Failed():
+		stop()
 	}
 	a.ready.Store(false)
 	a.logger.Info("stopping")
 	loops.Wait()
 	a.close()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
+	if broken == nil {
+		select {
+		case broken = <-a.store.Failed():
+		default:
+		}
 	}
-	a.logger.Info("stopped")
-	return nil
+	if broken != nil {
+		return fmt.Errorf("the store failed and relay ends, so that a restart recovers it: %w", broken)
+	}
+	if failure == nil {
+		a.logger.Info("stopped")
+	}
+	return failure
 }
 
 // Addresses are what relay listens on.

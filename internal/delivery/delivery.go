@@ -398,6 +398,9 @@ func (e *Engine) report(ctx context.Context, r reported, now time.Time) error {
 	e.ended(l)
 	strikes := e.strike(r)
 	o := decide(l.Destination, r, strikes, now, rand.Float64)
+	if o.State.Final() {
+		delete(e.strikes, r.ID)
+	}
 	e.record(o, now)
 	if o.State == relay.StatePending && (l.due.IsZero() || l.due.After(o.Due)) {
 		l.due = o.Due

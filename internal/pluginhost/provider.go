@@ -107,7 +107,7 @@ func (p *Provider) run(ctx context.Context) {
 			err = s.reason
 			// A hung process drains what it still answers while its successor
 			// already works.
-			p.host.wg.Go(s.close)
+			p.host.wg.Go(func() { s.close(ctx) })
 		}
 		if ctx.Err() != nil {
 			return
@@ -140,7 +140,7 @@ func (p *Provider) open(ctx context.Context) (*session, error) {
 	problems, err := s.learn(ctx, p.setup, p.previous)
 	if err != nil {
 		s.end(errors.New("not used"))
-		s.close()
+		s.close(ctx)
 		return nil, fmt.Errorf("plugin %s did not take its settings: %w", p.name, err)
 	}
 	for _, problem := range problems {

@@ -264,8 +264,9 @@ func (s *session) giveBack() {
 	}
 }
 
-// close ends the process after a bounded wait for what is in flight.
-func (s *session) close() {
+// close ends the process after a bounded wait for what is in flight. Once ctx
+// is over nothing is waited for: who stops relay has waited as long as it may.
+func (s *session) close(ctx context.Context) {
 	s.end(errors.New("relay stops"))
 	s.mu.Lock()
 	last := time.Now()
@@ -280,6 +281,7 @@ func (s *session) close() {
 	select {
 	case <-s.idle:
 	case <-timer.C:
+	case <-ctx.Done():
 	case <-s.proc.conn.Exited.Done():
 	}
 	s.proc.kill()
