@@ -38,7 +38,7 @@ type Report struct {
 	Error      string        // one line for people, without secrets; empty when delivered
 	Probe      bool          // with DestinationRefused: trying again now and then is allowed
 	Lost       bool          // the plugin ended before it answered; set by relay, never by a provider
-	Alone      bool            // with Lost: the plugin held nothing else when it ended
+	Alone      bool          // with Lost: the plugin held nothing else when it ended
 
 	Template         string // the name of the template that made the message
 	TemplateRevision string

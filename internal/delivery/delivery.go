@@ -202,9 +202,12 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 	return nil
 }
 
+// pause holds a lane. One that a vendor caused holds also while the disk is
+// full: if it is forgotten by a restart, the vendor says it again.
 func (e *Engine) pause(ctx context.Context, l *lane, p relay.Pause) error {
 	p.Since, p.Settings = time.Now(), l.Settings
-	if err := e.o.Store.Pause(ctx, p); err != nil {
+	err := e.o.Store.Pause(ctx, p)
+	if err != nil && (p.Manual || !errors.Is(err, relay.ErrDiskFull)) {
 		return fmt.Errorf("pause %s: %w", l.Name, err)
 	}
 	l.pause = &p
@@ -212,11 +215,14 @@ func (e *Engine) pause(ctx context.Context, l *lane, p relay.Pause) error {
 	return nil
 }
 
+// resume lets a lane go on. One whose settings changed goes on also while the
+// disk is full: after a restart its settings differ again.
 func (e *Engine) resume(ctx context.Context, l *lane) error {
 	if l.pause == nil {
 		return nil
 	}
-	if err := e.o.Store.Resume(ctx, l.Name); err != nil {
+	err := e.o.Store.Resume(ctx, l.Name)
+	if err != nil && (l.pause.Manual || !errors.Is(err, relay.ErrDiskFull)) {
 		return fmt.Errorf("resume %s: %w", l.Name, err)
 	}
 	l.pause = nil
@@ -495,6 +501,7 @@ func (e *Engine) drain(ctx context.Context) error {
 		case <-e.inbox.signal:
 		case <-timeout.C:
 			e.o.Logger.Warn("deliveries still in flight are left for the next start", "count", e.inflight)
+			e.retryAt = time.Time{} // the last chance
 			return e.turn(ctx, false)
 		}
 	}
