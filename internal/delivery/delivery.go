@@ -78,18 +78,6 @@ type Engine struct {
 	stopping bool           // nothing more starts
 }
 
-// lane is one destination's state.
-type lane struct {
-	Destination
-	known    bool // named by the configuration
-	pause    *relay.Pause
-	inflight int
-	queue    []relay.Claimed // claimed and not started: what a free slot takes next
-	due      time.Time       // when the store has work; zero: nothing waits
-	window   window
-	failing  string // the last error, logged once
-}
-
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
 	return &Engine{o: o, inbox: newInbox(), lanes: map[string]*lane{}, strikes: map[string]int{}}
@@ -299,103 +287,6 @@ func (e *Engine) mayLinger(now time.Time) bool {
 
 // diskFullWait is the time between tries to record while the disk is full.
 const diskFullWait = time.Second
-
-// ahead is how many deliveries are claimed for each slot of a destination
-// without a rate: one to send, the others at hand when the slot is free again,
-// so that a slot does not wait for the disk. It bounds what a crash leaves to
-// claim anew, and the memory of a backlog of any size.
-const ahead = 4
-
-// claims asks for as much of each destination as may start now or soon.
-func (e *Engine) claims(now time.Time) []relay.ClaimRequest {
-	var out []relay.ClaimRequest
-	for _, l := range e.lanes {
-		if !l.open(now) || !e.o.Sender.Ready(l.Name) {
-			continue
-		}
-		if n := l.room(now); n > 0 {
-			out = append(out, relay.ClaimRequest{Destination: l.Name, Limit: n})
-		}
-	}
-	return out
-}
-
-// open reports whether the lane has work that nothing forbids.
-func (l *lane) open(now time.Time) bool {
-	return l.mayStart() && !l.due.IsZero() && !l.due.After(now)
-}
-
-func (l *lane) mayStart() bool { return l.known && !l.Disabled && l.pause == nil }
-
-// room is how many more deliveries may be claimed. With a rate those are only
-// the ones that start at once: the others wait in the store.
-func (l *lane) room(now time.Time) int {
-	held := l.inflight + len(l.queue)
-	if l.Rate.Count > 0 {
-		return min(l.Concurrency-held, l.window.allowed(now)-len(l.queue))
-	}
-	if held > l.Concurrency*ahead/2 {
-		return 0 // wait for a batch that is worth a transaction
-	}
-	return l.Concurrency*ahead - held
-}
-
-// feed starts what is queued as slots are free, and gives back what may not
-// start any more.
-func (e *Engine) feed(l *lane) {
-	mayStart := l.mayStart() && !e.stopping
-	for len(l.queue) > 0 && mayStart && l.inflight < l.Concurrency {
-		c := l.queue[0]
-		l.queue[0] = relay.Claimed{} // its event can go
-		l.queue = l.queue[1:]
-		if !e.send(l, c) {
-			l.queue = append([]relay.Claimed{c}, l.queue...)
-			e.giveBack(l)
-			e.WakeAll() // the store is told; the lane waits until its provider is ready
-		}
-	}
-	if !mayStart {
-		e.giveBack(l)
-	}
-}
-
-// giveBack returns what is queued to the store, in its place and not tried.
-func (e *Engine) giveBack(l *lane) {
-	now := time.Now()
-	for _, c := range l.queue {
-		e.record(relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending}, now)
-	}
-	if len(l.queue) > 0 {
-		l.due = now
-	}
-	l.queue = nil
-}
-
-// record puts an outcome on the list of those that the next step records.
-func (e *Engine) record(o relay.Outcome, now time.Time) {
-	if len(e.outcomes) == 0 {
-		e.oldest = now
-	}
-	e.outcomes = append(e.outcomes, o)
-}
-
-// send hands a delivery over; false means that it was not tried.
-func (e *Engine) send(l *lane, c relay.Claimed) bool {
-	now := time.Now()
-	err := e.o.Sender.Send(c, func(r relay.Report) { e.inbox.report(reported{c, r, now, time.Now()}) })
-	if err != nil {
-		return false
-	}
-	l.window.start(now)
-	l.inflight++
-	e.inflight++
-	return true
-}
-
-func (e *Engine) ended(l *lane) {
-	l.inflight--
-	e.inflight--
-}
 
 // report turns one report into an outcome, and into a pause where the whole
 // destination was refused.
