@@ -140,13 +140,16 @@ type sink struct {
 	mask   func(string) string
 }
 
-// Accept writes one record of a plugin, or of go-plugin itself. The latter
-// tells of every step of a start; that is for who debugs it.
-func (s *sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
+// Accept writes one record of a plugin, or of go-plugin itself, which has no
+// name. The latter tells of every step of a start and an end; that is for who
+// debugs it.
+func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 	l := slog.LevelDebug
 	switch level {
 	case hclog.Info:
-		l = slog.LevelInfo
+		if name != "" {
+			l = slog.LevelInfo
+		}
 	case hclog.Warn:
 		l = slog.LevelWarn
 	case hclog.Error:
