@@ -47,6 +47,24 @@ type Destination interface {
 	Send(ctx context.Context, d *Delivery, r *Request) relay.Report
 }
 
+// Paced is a Destination whose vendor documents limits that are more than one
+// rate for each destination: several windows, or one that several destinations
+// share because they use the same robot, channel or app.
+type Paced interface {
+	// Windows are the limits that every message to this destination counts
+	// against. It is pure.
+	Windows() []Window
+}
+
+// Window is one documented limit: in every window of Rate.Per at most
+// Rate.Count messages start, counted over all destinations with this Key.
+type Window struct {
+	// Key names what the vendor counts, such as the robot's token. It may hold
+	// secrets: it is hashed before it leaves the process.
+	Key  string
+	Rate relay.Rate
+}
+
 // Description is who a provider is.
 type Description struct {
 	Name    string // lower case letters, digits and "-"
