@@ -23,7 +23,6 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/api"
-	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/delivery"
 	"github.com/relay-sidecar/relay/internal/guard"
 	"github.com/relay-sidecar/relay/internal/intake"
@@ -112,7 +111,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
 	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown})
-	a.guard = guard.New(guardRules(cfg))
+	a.guard = guard.New(guardRules(cfg.Config))
 	a.watcher = watch.New(watch.Options{Poll: cfg.Watch.Poll, Logger: a.logger})
 	if err := a.listen(cfg.Server); err != nil {
 		return nil, err
@@ -242,22 +241,3 @@ var (
 	_ intake.Backend   = (*App)(nil)
 	_ api.Destinations = (*App)(nil)
 )
-
-// ConfigOptions let a configuration be judged by what these providers say of
-// their settings.
-func ConfigOptions(providers []plugin.Provider) config.Options {
-	known := map[string]config.Schemas{}
-	var names []string
-	for _, p := range providers {
-		d := p.Describe()
-		names = append(names, d.Name)
-		known[d.Name] = config.Schemas{
-			Provider: d.ProviderSchema, Destination: d.DestinationSchema,
-			Rate: d.Limits.Rate, Concurrency: d.Limits.Concurrency,
-		}
-	}
-	return config.Options{Providers: names, Provider: func(name string) (config.Schemas, bool) {
-		s, ok := known[name]
-		return s, ok
-	}}
-}

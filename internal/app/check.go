@@ -38,7 +38,7 @@ func Check(ctx context.Context, o Options) (warnings []relay.Problem, err error)
 	if err != nil {
 		return warnings, fmt.Errorf("load templates: %w", err)
 	}
-	faults := config.Problems(append(set.Problems(), missingTemplates(cfg, set)...))
+	faults := config.Problems(append(set.Problems(), missingTemplates(cfg.Config, set)...))
 	if len(faults) > 0 {
 		return warnings, faults
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/guard"
 	"github.com/relay-sidecar/relay/internal/scripts"
-	"github.com/relay-sidecar/relay/plugin"
 )
 
 // refusal is the last configuration that was not taken.
@@ -20,48 +19,6 @@ type refusal struct {
 	Revision string          `json:"revision"`
 	At       time.Time       `json:"at"`
 	Problems []relay.Problem `json:"problems"`
-}
-
-// loadConfig reads relay.yaml and has every provider judge its settings.
-func (a *App) loadConfig() (*config.Config, []relay.Problem, error) {
-	cfg, warnings, err := config.Load(a.o.Config, ConfigOptions(a.o.Providers))
-	a.masker.Add(cfg.Secrets...) // also of a refused one: its faults are logged
-	if err != nil {
-		return cfg, warnings, err
-	}
-	var faults config.Problems
-	for _, d := range cfg.Destinations {
-		i := slices.IndexFunc(a.o.Providers, func(p plugin.Provider) bool { return p.Describe().Name == d.Use })
-		description := a.o.Providers[i].Describe()
-		masker := &relay.Masker{}
-		masker.Add(relay.SecretsIn(description.ProviderSchema, cfg.Entries[d.Entry].Settings)...)
-		masker.Add(relay.SecretsIn(description.DestinationSchema, d.Settings)...)
-		_, problems := a.o.Providers[i].Open(plugin.Settings{
-			Destination: d.Name, Entry: d.Entry, Provider: cfg.Entries[d.Entry].Settings, Target: d.Settings,
-			Masker: masker, Logger: discardLogger(),
-		})
-		for _, p := range problems {
-			problem := cfg.Problem(d.Name, p.Provider, p.Pointer, masker.Mask(p.Message))
-			if p.Warning {
-				warnings = append(warnings, problem)
-			} else {
-				faults = append(faults, problem)
-			}
-		}
-	}
-	inOrder(warnings)
-	inOrder(faults)
-	if len(faults) > 0 {
-		return cfg, warnings, faults
-	}
-	return cfg, warnings, nil
-}
-
-// inOrder sorts problems as they stand in the file.
-func inOrder(problems []relay.Problem) {
-	slices.SortStableFunc(problems, func(a, b relay.Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
 }
 
 // reloadOnChange reloads when something that relay watches has changed.
@@ -88,10 +45,10 @@ func (a *App) Reload(ctx context.Context) error {
 	running := a.current.Load()
 	cfg, warnings, err := a.loadConfig()
 	if err == nil {
-		err = needsRestart(running.cfg, cfg)
+		err = needsRestart(running.cfg.Config, cfg.Config)
 	}
 	if err != nil {
-		a.refuse(cfg, err)
+		a.refuse(cfg.Config, err)
 		// Its files are watched, so that mending one of them is noticed; the
 		// templates are taken up all the same.
 		a.watcher.Set(slices.Concat(running.cfg.Files, cfg.Files, []string{running.cfg.Templates}))
@@ -174,7 +131,7 @@ func needsRestart(running, next *config.Config) error {
 // not; the library says what is wrong with those that there are.
 func (a *App) logMissingTemplates() {
 	now := a.current.Load()
-	for _, p := range missingTemplates(now.cfg, now.templates) {
+	for _, p := range missingTemplates(now.cfg.Config, now.templates) {
 		a.logger.Error("template missing; one is found by the event's type instead", "problem", p.Error())
 	}
 }

@@ -15,8 +15,8 @@ import (
 
 // snapshot is everything that a reload replaces. It is immutable.
 type snapshot struct {
-	cfg          *config.Config
-	loaded       time.Time
+	cfg          loaded
+	since        time.Time
 	templates    *scripts.Set
 	routes       *route.Table
 	destinations map[string]*destination
@@ -31,15 +31,15 @@ type destination struct {
 
 // swap makes a configuration and a set of templates the running ones. Providers
 // learn first what deliveries will name; from the swap on nothing can fail.
-func (a *App) swap(ctx context.Context, cfg *config.Config, set *scripts.Set) {
-	next := &snapshot{cfg: cfg, loaded: time.Now(), templates: set, destinations: map[string]*destination{}}
+func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
+	next := &snapshot{cfg: cfg, since: time.Now(), templates: set, destinations: map[string]*destination{}}
 	setups := map[string]*pluginhost.Setup{}
 	var wanted []route.Destination
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
 		wanted = append(wanted, route.Destination{Name: d.Name, Provider: d.Entry, Disabled: d.Disabled, Events: d.Events, Match: d.Match})
 		lanes = append(lanes, delivery.Destination{
-			Name: d.Name, Settings: d.Revision, Concurrency: d.Concurrency, Rate: d.Rate,
+			Name: d.Name, Settings: d.Revision, Concurrency: d.Concurrency, Windows: cfg.windows[d.Name],
 			RetryFor: d.Retry.For, MaxAmbiguous: d.Retry.Ambiguous, Disabled: d.Disabled,
 		})
 		if d.Disabled {
@@ -64,7 +64,7 @@ func (a *App) swap(ctx context.Context, cfg *config.Config, set *scripts.Set) {
 	}
 	a.masker.Add(cfg.Secrets...)
 	a.current.Store(next)
-	a.guard.Set(guardRules(cfg))
+	a.guard.Set(guardRules(cfg.Config))
 	a.engine.SetDestinations(lanes)
 	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
 }

@@ -35,7 +35,7 @@ func (a *App) status() any {
 		Plugins   []pluginhost.Status `json:"plugins"`
 	}{
 		Version: a.o.Version, Started: a.started.UTC(),
-		Config:    configState{now.cfg.Revision, now.loaded.UTC(), refused},
+		Config:    configState{now.cfg.Revision, now.since.UTC(), refused},
 		Templates: templateState{now.templates.Revision, notNil(now.templates.Problems())},
 		Plugins:   a.pluginStatus(),
 	}

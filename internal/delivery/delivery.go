@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -47,9 +48,9 @@ type Sender interface {
 // Destination is what the engine must know of one.
 type Destination struct {
 	Name         string
-	Settings     string     // the revision of its settings: another one ends a pause that a vendor caused
-	Concurrency  int        // deliveries in flight at a time, at least 1
-	Rate         relay.Rate // starts
+	Settings     string   // the revision of its settings: another one ends a pause that a vendor caused
+	Concurrency  int      // deliveries in flight at a time, at least 1
+	Windows      []Window // the limits on starts
 	RetryFor     time.Duration
 	MaxAmbiguous int // ambiguous attempts after which the outcome counts as unknown
 	Disabled     bool
@@ -70,8 +71,9 @@ type Engine struct {
 
 	// All below belongs to the goroutine of Run.
 	lanes    map[string]*lane
-	outcomes []relay.Outcome // to be recorded
-	oldest   time.Time       // when the first of them came in
+	ledgers  map[string]*ledger // by the keys of windows; kept over reloads
+	outcomes []relay.Outcome    // to be recorded
+	oldest   time.Time          // when the first of them came in
 	inflight int
 	strikes  map[string]int // delivery → how often its plugin died while it held nothing else
 	retryAt  time.Time      // the store could not record; nothing is claimed before
@@ -80,7 +82,7 @@ type Engine struct {
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
-	return &Engine{o: o, inbox: newInbox(), lanes: map[string]*lane{}, strikes: map[string]int{}}
+	return &Engine{o: o, inbox: newInbox(), lanes: map[string]*lane{}, ledgers: map[string]*ledger{}, strikes: map[string]int{}}
 }
 
 // SetDestinations replaces what the engine knows of destinations. Deliveries
@@ -173,7 +175,18 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 	for _, d := range all {
 		l := e.lane(d.Name)
 		l.Destination, l.known = d, true
-		l.window.setRate(d.Rate)
+		l.limits, l.ledgers = nil, nil
+		for _, w := range d.Windows {
+			shared := e.ledgers[w.Key]
+			if shared == nil {
+				shared = &ledger{}
+				e.ledgers[w.Key] = shared
+			}
+			l.limits = append(l.limits, limit{shared, w.Rate})
+			if !slices.Contains(l.ledgers, shared) {
+				l.ledgers = append(l.ledgers, shared)
+			}
+		}
 		if l.pause != nil && !l.pause.Manual && l.pause.Settings != d.Settings {
 			e.o.Logger.Info("destination resumed", "destination", l.Name, "why", "its settings changed")
 			if err := e.resume(ctx, l); err != nil {
@@ -299,6 +312,9 @@ func (e *Engine) report(ctx context.Context, r reported, now time.Time) error {
 		delete(e.strikes, r.ID)
 	}
 	e.record(o, now)
+	if r.Verdict == relay.Temporary && r.RetryAfter > 0 {
+		l.hold(now.Add(min(r.RetryAfter, longestHint)))
+	}
 	if o.State == relay.StatePending && (l.due.IsZero() || l.due.After(o.Due)) {
 		l.due = o.Due
 	}
@@ -362,11 +378,11 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 	}
 	for _, l := range e.lanes {
 		switch {
-		case l.due.IsZero() || !l.mayStart() || l.inflight >= l.Concurrency || l.Rate.Count == 0 && l.room(now) == 0:
+		case l.due.IsZero() || !l.mayStart() || l.room() <= 0:
 		case l.due.After(now):
 			earlier(l.due)
 		case e.o.Sender.Ready(l.Name):
-			earlier(l.window.next(now))
+			earlier(l.next(now))
 		}
 	}
 	return next.Sub(now)

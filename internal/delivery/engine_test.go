@@ -311,7 +311,7 @@ func TestFirstAttemptsStartInOrder(t *testing.T) {
 func TestRateHoldsOverEveryWindow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := destination("d")
-		d.Rate, d.Concurrency = relay.Rate{Count: 20, Per: time.Minute}, 4
+		d.Windows, d.Concurrency = []delivery.Window{{Key: "robot", Rate: relay.Rate{Count: 20, Per: time.Minute}}}, 4
 		w := newWorld(t, always(relay.Report{Verdict: relay.Delivered}), d)
 		defer w.close()
 		for range 10 {
@@ -333,6 +333,69 @@ func TestRateHoldsOverEveryWindow(t *testing.T) {
 		}
 		if whole := starts[69].Sub(starts[0]); whole > 4*time.Minute {
 			t.Errorf("70 took %s; the rate allows them within 4 minutes", whole)
+		}
+	})
+}
+
+func TestDestinationsOfOneRobotShareItsWindows(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		windows := []delivery.Window{
+			{Key: "robot", Rate: relay.Rate{Count: 5, Per: time.Second}},
+			{Key: "robot", Rate: relay.Rate{Count: 100, Per: time.Minute}},
+		}
+		a, b, other := destination("a"), destination("b"), destination("other")
+		a.Windows, a.Concurrency = windows, 8
+		b.Windows, b.Concurrency = windows, 8
+		other.Windows, other.Concurrency = []delivery.Window{{Key: "another robot", Rate: windows[0].Rate}}, 8
+		w := newWorld(t, always(relay.Report{Verdict: relay.Delivered}), a, b, other)
+		defer w.close()
+		for range 100 {
+			w.accept("a", "b")
+		}
+		w.accept("other")
+		settle(time.Second)
+		if len(w.starts["other"]) != 1 {
+			t.Error("another robot waits for this one")
+		}
+		settle(3 * time.Minute)
+		starts := slices.SortedFunc(slices.Values(append(slices.Clone(w.starts["a"]), w.starts["b"]...)), time.Time.Compare)
+		if len(starts) != 200 {
+			t.Fatalf("%d started, want 200", len(starts))
+		}
+		for _, limit := range windows {
+			for i := limit.Rate.Count; i < len(starts); i++ {
+				if gap := starts[i].Sub(starts[i-limit.Rate.Count]); gap < limit.Rate.Per {
+					t.Fatalf("starts %d to %d are within %s: more than %s", i-limit.Rate.Count, i, gap, limit.Rate)
+				}
+			}
+		}
+	})
+}
+
+func TestVendorsWaitHoldsTheWholeRobot(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		a, b := destination("a"), destination("b")
+		a.Windows = []delivery.Window{{Key: "robot"}}
+		b.Windows = a.Windows
+		var began time.Time
+		w := newWorld(t, func(c relay.Claimed) relay.Report {
+			if time.Since(began) < time.Minute {
+				return relay.Report{Verdict: relay.Temporary, RetryAfter: time.Minute, Error: "too fast"}
+			}
+			return relay.Report{Verdict: relay.Delivered}
+		}, a, b)
+		defer w.close()
+		began = time.Now()
+		w.accept("a")
+		settle(time.Second)
+		w.accept("a", "b")
+		settle(50 * time.Second)
+		if n := len(w.starts["a"]) + len(w.starts["b"]); n != 1 {
+			t.Errorf("%d started although the vendor asked to wait", n)
+		}
+		settle(time.Minute)
+		if n := len(w.starts["a"]) + len(w.starts["b"]); n != 4 {
+			t.Errorf("%d started in the end, want 4", n)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -14,8 +15,15 @@ type lane struct {
 	inflight int
 	queue    []relay.Claimed // claimed and not started: what a free slot takes next
 	due      time.Time       // when the store has work; zero: nothing waits
-	window   window
-	failing  string // the last error, logged once
+	limits   []limit
+	ledgers  []*ledger // of the limits, each once
+	failing  string    // the last error, logged once
+}
+
+// limit is a window of a lane with the log that it shares.
+type limit struct {
+	*ledger
+	rate relay.Rate
 }
 
 // ahead is how many deliveries are claimed for each slot of a destination
@@ -27,12 +35,20 @@ const ahead = 4
 // claims asks for as much of each destination as may start now or soon.
 func (e *Engine) claims(now time.Time) []relay.ClaimRequest {
 	var out []relay.ClaimRequest
+	reserved := map[*ledger]int{} // by lanes that share a log
 	for _, l := range e.lanes {
 		if !l.open(now) || !e.o.Sender.Ready(l.Name) {
 			continue
 		}
-		if n := l.room(now); n > 0 {
+		n := l.room()
+		for _, limit := range l.limits {
+			n = min(n, limit.allowed(limit.rate, now)-reserved[limit.ledger])
+		}
+		if n > 0 {
 			out = append(out, relay.ClaimRequest{Destination: l.Name, Limit: n})
+			for _, shared := range l.ledgers {
+				reserved[shared] += n
+			}
 		}
 	}
 	return out
@@ -45,17 +61,42 @@ func (l *lane) open(now time.Time) bool {
 
 func (l *lane) mayStart() bool { return l.known && !l.Disabled && l.pause == nil }
 
-// room is how many more deliveries may be claimed. With a rate those are only
-// the ones that start at once: the others wait in the store.
-func (l *lane) room(now time.Time) int {
+// room is how many more deliveries may be claimed, but for rates. With a rate
+// those are only the ones that start at once: the others wait in the store.
+func (l *lane) room() int {
 	held := l.inflight + len(l.queue)
-	if l.Rate.Count > 0 {
-		return min(l.Concurrency-held, l.window.allowed(now)-len(l.queue))
+	if l.rated() {
+		return l.Concurrency - held
 	}
 	if held > l.Concurrency*ahead/2 {
 		return 0 // wait for a batch that is worth a transaction
 	}
 	return l.Concurrency*ahead - held
+}
+
+func (l *lane) rated() bool {
+	return slices.ContainsFunc(l.limits, func(limit limit) bool { return limit.rate.Count > 0 })
+}
+
+// next is when one more may start, as the limits go.
+func (l *lane) next(now time.Time) time.Time {
+	next := now
+	for _, limit := range l.limits {
+		if t := limit.next(limit.rate, now); t.After(next) {
+			next = t
+		}
+	}
+	return next
+}
+
+// hold keeps everything that counts against the lane's limits until a time,
+// because the vendor asked to wait.
+func (l *lane) hold(until time.Time) {
+	for _, shared := range l.ledgers {
+		if until.After(shared.closed) {
+			shared.closed = until
+		}
+	}
 }
 
 // feed starts what is queued as slots are free, and gives back what may not
@@ -104,7 +145,11 @@ func (e *Engine) send(l *lane, c relay.Claimed) bool {
 	if err != nil {
 		return false
 	}
-	l.window.start(now)
+	if l.rated() {
+		for _, shared := range l.ledgers {
+			shared.start(now)
+		}
+	}
 	l.inflight++
 	e.inflight++
 	return true

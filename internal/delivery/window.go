@@ -1,63 +1,78 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 )
 
-// window keeps a rate over every window of its length, not only on average: it
-// is a log of the last starts. The zero window allows everything.
-type window struct {
-	rate   relay.Rate
-	starts []time.Time // oldest first, at most rate.Count
+// Window is a limit on starts: in every window of Rate.Per at most Rate.Count,
+// counted over all destinations that name the same Key.
+type Window struct {
+	Key  string
+	Rate relay.Rate // zero: no limit, but a wait that the vendor asks for holds all the same
+}
+
+// ledger is the log of starts under one key. A rate is kept over every window
+// of its length, not only on average: a bucket that refills would let nearly
+// twice the number through, and get a robot banned.
+type ledger struct {
+	starts []time.Time // oldest first; those that a window may still hold
+	closed time.Time   // the vendor asked for no more until then
 }
 
 // margin makes the window a little longer than the vendor's, whose clock sees
 // requests arrive and not start.
 func margin(per time.Duration) time.Duration { return min(time.Second, per/10) }
 
-// setRate changes the rate and keeps the log.
-func (w *window) setRate(r relay.Rate) {
-	w.rate = r
-	if over := len(w.starts) - r.Count; over > 0 {
-		w.starts = append([]time.Time(nil), w.starts[over:]...)
+// longestWindow is the longest unit of a relay.Rate, with its margin.
+const longestWindow = time.Hour + time.Second
+
+// start notes that something starts.
+func (l *ledger) start(now time.Time) {
+	l.starts = append(l.starts, now)
+	if old := now.Add(-longestWindow); l.starts[0].Before(old) {
+		i, _ := slices.BinarySearchFunc(l.starts, old, time.Time.Compare)
+		l.starts = slices.Delete(l.starts, 0, i)
 	}
 }
 
-// start notes that something starts.
-func (w *window) start(now time.Time) {
-	if w.rate.Count == 0 {
-		return
-	}
-	if len(w.starts) == w.rate.Count {
-		w.starts = append(w.starts[:0], w.starts[1:]...)
-	}
-	w.starts = append(w.starts, now)
+// within are the starts that a window which ends now holds.
+func (l *ledger) within(r relay.Rate, now time.Time) []time.Time {
+	from := now.Add(-r.Per - margin(r.Per))
+	i, _ := slices.BinarySearchFunc(l.starts, from, func(t, from time.Time) int {
+		if t.After(from) {
+			return 1 // one that is as old as the window is outside of it
+		}
+		return -1
+	})
+	return l.starts[i:]
 }
 
 // allowed is how many may start now.
-func (w *window) allowed(now time.Time) int {
-	if w.rate.Count == 0 {
+func (l *ledger) allowed(r relay.Rate, now time.Time) int {
+	switch {
+	case now.Before(l.closed):
+		return 0
+	case r.Count == 0:
 		return unlimited
 	}
-	free := w.rate.Count - len(w.starts)
-	for _, t := range w.starts {
-		if now.Before(t.Add(w.rate.Per + margin(w.rate.Per))) {
-			break
-		}
-		free++
-	}
-	return free
+	return max(0, r.Count-len(l.within(r, now)))
 }
 
-// unlimited is more than any lane has slots for.
+// unlimited is more than any destination has slots for.
 const unlimited = 1 << 20
 
 // next is when one more may start; now or earlier means at once.
-func (w *window) next(now time.Time) time.Time {
-	if w.allowed(now) > 0 {
-		return now
+func (l *ledger) next(r relay.Rate, now time.Time) time.Time {
+	next := l.closed
+	if held := l.within(r, now); r.Count > 0 && len(held) >= r.Count {
+		// Room is made when the first of the last Count starts leaves.
+		free := held[len(held)-r.Count].Add(r.Per + margin(r.Per))
+		if free.After(next) {
+			next = free
+		}
 	}
-	return w.starts[0].Add(w.rate.Per + margin(w.rate.Per))
+	return next
 }

@@ -18,6 +18,7 @@ type Provider struct{ client *post.Client }
 var (
 	_ plugin.Provider    = (*Provider)(nil)
 	_ plugin.Destination = (*webhook)(nil)
+	_ plugin.Paced       = (*webhook)(nil)
 )
 
 // New makes the provider; its destinations share one pool of connections.
@@ -29,10 +30,7 @@ func (p *Provider) Describe() plugin.Description {
 		Name:              "slack",
 		Version:           post.Version(),
 		DestinationSchema: json.RawMessage(destinationSchema),
-		Limits: plugin.Limits{
-			Rate:        relay.Rate{Count: 1, Per: time.Second}, // per channel; a webhook is one channel
-			Concurrency: 1,
-		},
+		Limits:            plugin.Limits{Rate: rate(), Concurrency: 1},
 	}
 }
 
@@ -82,6 +80,13 @@ func (w *webhook) Compose(_ *plugin.Delivery, r relay.Rendered) (*plugin.Request
 func (w *webhook) Send(ctx context.Context, _ *plugin.Delivery, r *plugin.Request) relay.Report {
 	return w.client.Send(ctx, w.masker, r, func(a *post.Answer) relay.Report { return classify(a, time.Now()) })
 }
+
+// rate is Slack's for messages to one channel (docs.slack.dev, rate limits).
+func rate() relay.Rate { return relay.Rate{Count: 1, Per: time.Second} }
+
+// Windows implements [plugin.Paced]: a webhook is one channel, however many
+// destinations use it.
+func (w *webhook) Windows() []plugin.Window { return []plugin.Window{{Key: w.url, Rate: rate()}} }
 
 // settings are a destination's own keys.
 type settings struct {
