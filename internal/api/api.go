@@ -10,10 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -57,14 +55,9 @@ type Door struct {
 	Logger       *slog.Logger
 }
 
-const (
-	defaultLimit = 50
-	maxLimit     = 500
-)
-
 // Deliveries is the handler of GET /v1/deliveries.
 func (d *Door) Deliveries(w http.ResponseWriter, r *http.Request) {
-	f, p := filter(r.URL.Query())
+	f, p := filter(r.URL.RawQuery)
 	if p != nil {
 		p.Write(w)
 		return
@@ -86,64 +79,6 @@ func (d *Door) Deliveries(w http.ResponseWriter, r *http.Request) {
 		out.NextCursor = &cursor
 	}
 	write(w, out)
-}
-
-// filter reads the query of GET /v1/deliveries and names every fault in it.
-func filter(q url.Values) (relay.DeliveryFilter, *problem.Problem) {
-	f := relay.DeliveryFilter{Limit: defaultLimit}
-	var faults []problem.Fault
-	fault := func(key, format string, args ...any) {
-		faults = append(faults, problem.Fault{Path: "?" + key, Message: fmt.Sprintf(format, args...)})
-	}
-	for key := range q {
-		v := q.Get(key)
-		var err error
-		switch key {
-		case "destination":
-			f.Destination = v
-		case "type":
-			f.Type = v
-		case "event":
-			f.EventID = v
-		case "recipient":
-			f.Recipient = v
-		case "state":
-			if f.State = relay.State(v); !slices.Contains(relay.States(), f.State) {
-				fault(key, "%q is no state; write one of %s", v, join(relay.States()))
-			}
-		case "since", "until":
-			var at time.Time
-			if at, err = time.Parse(time.RFC3339, v); err != nil {
-				fault(key, "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", v)
-			} else if key == "since" {
-				f.Since = at
-			} else {
-				f.Until = at
-			}
-		case "cursor":
-			if f.Before, err = strconv.ParseInt(v, 36, 64); err != nil || f.Before < 1 {
-				fault(key, "%q is no cursor; pass next_cursor of the page before", v)
-			}
-		case "limit":
-			if f.Limit, err = strconv.Atoi(v); err != nil || f.Limit < 1 || f.Limit > maxLimit {
-				fault(key, "%q is not a number from 1 to %d", v, maxLimit)
-			}
-		default:
-			fault(key, "is not known; filter by destination, state, type, event, recipient, since, until, cursor, limit")
-		}
-	}
-	if len(faults) > 0 {
-		return f, problem.New(http.StatusBadRequest, "the query has faults", faults...)
-	}
-	return f, nil
-}
-
-func join(states []relay.State) string {
-	words := make([]string, len(states))
-	for i, s := range states {
-		words[i] = string(s)
-	}
-	return strings.Join(words, ", ")
 }
 
 // Delivery is the handler of GET /v1/deliveries/{id}.
@@ -263,11 +198,11 @@ func (d *Door) Healthz(w http.ResponseWriter, _ *http.Request) {
 // Readyz is the handler of GET /readyz: events can be accepted.
 func (d *Door) Readyz(w http.ResponseWriter, _ *http.Request) {
 	ok, details := d.Ready()
-	w.Header().Set("Content-Type", "application/json")
-	if !ok {
-		w.WriteHeader(http.StatusServiceUnavailable)
+	if ok {
+		write(w, details)
+	} else {
+		writeStatus(w, http.StatusServiceUnavailable, details)
 	}
-	json.NewEncoder(w).Encode(details) // a client that left needs no answer
 }
 
 // ReloadNow is the handler of POST /v1/reload.
@@ -299,6 +234,10 @@ func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
 	switch {
 	case errors.Is(err, relay.ErrNotFound):
 		problem.New(http.StatusNotFound, missing).Write(w)
+	case errors.Is(err, relay.ErrDiskFull):
+		problem.New(http.StatusServiceUnavailable, "the disk is full; nothing was changed").Write(w)
+	case errors.Is(err, context.Canceled): // nobody reads this
+		problem.New(http.StatusServiceUnavailable, "the request was given up").Write(w)
 	case errors.Is(err, relay.ErrClosed):
 		problem.New(http.StatusServiceUnavailable, "relay is shutting down").Write(w)
 	default:
@@ -307,8 +246,11 @@ func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
 	}
 }
 
-func write(w http.ResponseWriter, v any) {
+func write(w http.ResponseWriter, v any) { writeStatus(w, http.StatusOK, v) }
+
+func writeStatus(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false) // masked URLs hold <secret>
 	encoder.Encode(v)            // a client that left needs no answer

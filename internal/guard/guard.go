@@ -5,9 +5,10 @@ package guard
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"net"
 	"net/http"
-	"net/url"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -82,7 +83,7 @@ func (r *Rules) check(req *http.Request, scope Scope, source string) *problem.Pr
 	if !r.goodHost(req.Host) {
 		return problem.New(http.StatusForbidden, "relay is not called by this Host; add it to server.hosts")
 	}
-	if req.Method != http.MethodGet && req.Method != http.MethodHead && crossOrigin(req) {
+	if new(http.CrossOriginProtection).Check(req) != nil {
 		return problem.New(http.StatusForbidden, "a browser's request from another origin is refused")
 	}
 	own := ""
@@ -92,39 +93,53 @@ func (r *Rules) check(req *http.Request, scope Scope, source string) *problem.Pr
 	if len(r.Tokens) == 0 && own == "" {
 		return nil
 	}
-	given, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-	if given != "" && (r.allows(given, scope) || own != "" && equal(given, own)) {
+	given := bearer(req.Header.Get("Authorization"))
+	if given != "" && own != "" && equal(given, own) {
+		return nil
+	}
+	known, allowed := r.allows(given, "", scope)
+	if allowed {
 		return nil
 	}
 	if query := req.URL.Query().Get("token"); source != "" && query != "" {
-		if own != "" && equal(query, own) || r.narrow(query) {
+		// Queries end up in logs: only a token that can do nothing but post
+		// events may stand there.
+		if own != "" && equal(query, own) {
 			return nil
 		}
+		inQuery, narrow := r.allows(query, ScopeEvents)
+		switch {
+		case narrow:
+			return nil
+		case inQuery:
+			return problem.New(http.StatusForbidden, "in a query only the source's own token or one of scope events counts")
+		}
+	}
+	if known {
+		return problem.New(http.StatusForbidden, fmt.Sprintf("the token's scope does not reach this; it takes one of scope %s", scope))
 	}
 	return problem.New(http.StatusUnauthorized, "a valid token is required: send it as Authorization: Bearer <token>")
 }
 
-// allows compares with every token, so that the time tells nothing.
-func (r *Rules) allows(given string, scope Scope) bool {
-	ok := false
-	for _, t := range r.Tokens {
-		if equal(given, t.Value) && (t.Scope == "" || t.Scope == scope) {
-			ok = true
-		}
+// bearer is the token of an Authorization header; empty: there is none.
+func bearer(header string) string {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
 	}
-	return ok
+	return strings.TrimSpace(token)
 }
 
-// narrow reports whether a token may stand in a query: only one that can do
-// nothing but post events, because queries end up in logs.
-func (r *Rules) narrow(given string) bool {
-	ok := false
+// allows reports whether a token is one of relay's, and whether it has one of
+// the scopes. It compares with every token, so that the time tells nothing.
+func (r *Rules) allows(given string, scopes ...Scope) (known, allowed bool) {
 	for _, t := range r.Tokens {
-		if equal(given, t.Value) && t.Scope == ScopeEvents {
-			ok = true
+		if given != "" && equal(given, t.Value) {
+			known = true
+			allowed = allowed || slices.Contains(scopes, t.Scope)
 		}
 	}
-	return ok
+	return known, allowed
 }
 
 func equal(a, b string) bool {
@@ -139,24 +154,8 @@ func (r *Rules) goodHost(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
 	}
-	name = strings.ToLower(strings.Trim(name, "[]"))
-	return name == "" || name == "localhost" || net.ParseIP(name) != nil ||
+	name = strings.Trim(name, "[]")
+	_, err := netip.ParseAddr(name)
+	return name == "" || err == nil || strings.EqualFold(name, "localhost") ||
 		slices.ContainsFunc(r.Hosts, func(h string) bool { return strings.EqualFold(h, name) })
-}
-
-// crossOrigin reports whether a browser sent the request for a page of another origin.
-func crossOrigin(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "same-origin", "none":
-		return false
-	case "":
-	default:
-		return true
-	}
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return false
-	}
-	u, err := url.Parse(origin)
-	return err != nil || !strings.EqualFold(u.Host, r.Host)
 }

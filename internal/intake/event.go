@@ -1,18 +1,16 @@
 package intake
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
-	"maps"
-	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/google/uuid"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/problem"
@@ -26,198 +24,150 @@ const (
 	maxRecipients  = 100
 )
 
-// options are what decode knows of a request beside its body.
-type options struct {
-	source   string // for events that name none
-	key      string // Idempotency-Key; for events that have no id
-	now      time.Time
-	original []byte // what the sender really sent, where events were made from it
-	empty    bool   // an array may be empty
-}
+// The keys of an event in their canonical order.
+const (
+	keyID = iota
+	keyType
+	keySource
+	keyTime
+	keyLevel
+	keyTitle
+	keyDescription
+	keyLink
+	keyActor
+	keyProject
+	keyIssue
+	keyRecipients
+	keyData
+)
 
-// decode reads one event or an array of them, and says whether it was an array.
-func decode(body []byte, o options) ([]relay.Accepted, bool, *problem.Problem) {
-	if err := check(body); err != nil {
-		return nil, false, problem.New(http.StatusBadRequest, err.Error())
-	}
-	body = bytes.TrimSpace(body)
-	if body[0] == '{' {
-		e, faults := decodeEvent(body, "$", o)
-		if len(faults) > 0 {
-			return nil, false, faulty(faults)
-		}
-		return []relay.Accepted{e}, false, nil
-	}
-	if body[0] != '[' {
-		return nil, false, problem.New(http.StatusBadRequest, "the body is neither an event nor an array of events")
-	}
-	raw := elements(body)
-	switch {
-	case len(raw) == 0 && !o.empty:
-		return nil, true, problem.New(http.StatusBadRequest, "the array is empty; send at least one event")
-	case len(raw) > maxEvents:
-		return nil, true, problem.New(http.StatusBadRequest, fmt.Sprintf("the array has %d events; send at most %d at once", len(raw), maxEvents))
-	}
-	events := make([]relay.Accepted, 0, len(raw))
-	var faults []problem.Fault
-	for i, element := range raw {
-		one := o
-		if o.key != "" {
-			one.key = fmt.Sprintf("%s/%d", o.key, i)
-		}
-		path := fmt.Sprintf("$[%d]", i)
-		if element[0] != '{' {
-			faults = append(faults, problem.Fault{Path: path, Message: "is not an object"})
-			continue
-		}
-		e, more := decodeEvent(element, path, one)
-		faults = append(faults, more...)
-		events = append(events, e)
-	}
-	if len(faults) > 0 {
-		return nil, true, faulty(faults)
-	}
-	return events, true, nil
-}
-
-// maxFaults keeps an answer readable; a body of a thousand bad events has thousands.
-const maxFaults = 50
-
-func faulty(faults []problem.Fault) *problem.Problem {
-	detail := fmt.Sprintf("nothing was accepted: %s %s", faults[0].Path, faults[0].Message)
-	if len(faults) > 1 {
-		detail = fmt.Sprintf("nothing was accepted: %d faults, the first is %s %s", len(faults), faults[0].Path, faults[0].Message)
-	}
-	return problem.New(http.StatusBadRequest, detail, faults[:min(len(faults), maxFaults)]...)
-}
-
-// known are the keys of an event in their canonical order; the id comes first.
-var known = [...]string{"id", "type", "source", "time", "level", "title", "description", "link",
+var keyNames = [...]string{"id", "type", "source", "time", "level", "title", "description", "link",
 	"actor", "project", "issue", "recipients", "data"}
 
-// reader collects the faults of one event.
+// reader takes one event apart and collects its faults.
 type reader struct {
 	path   string
-	values [len(known)][]byte // by the order of known; nil: absent or null
+	values [len(keyNames)][]byte // by key; nil: absent, null, or an empty id or source
 	faults []problem.Fault
 }
 
+// fault notes a fault; path begins below the event.
 func (r *reader) fault(path, format string, args ...any) {
-	r.faults = append(r.faults, problem.Fault{Path: path, Message: fmt.Sprintf(format, args...)})
+	r.faults = append(r.faults, problem.Fault{Path: r.path + path, Message: fmt.Sprintf(format, args...)})
 }
 
 // decodeEvent checks one event and makes its canonical JSON.
 func decodeEvent(raw []byte, path string, o options) (relay.Accepted, []problem.Fault) {
 	r := &reader{path: path}
-	if d := depth(raw); d > maxDepth {
-		r.fault(path, "nests %d levels deep, at most %d are taken", d, maxDepth)
-		return relay.Accepted{}, r.faults
-	}
-	digest := sha256.Sum256(raw)
-	if hidden(raw) {
-		raw = withoutHidden(raw)
-	}
-	r.split(raw)
-	id, err := newID()
-	if err != nil {
-		r.fault(path, "cannot be taken: %v", err)
-		return relay.Accepted{}, r.faults
-	}
-	e := relay.Accepted{
-		ID: id, Key: r.key(o.key), Source: r.short("source"), Type: r.eventType(), Level: r.level(), Title: r.title(),
-		Original: o.original, Digest: digest, At: o.now,
-	}
-	if e.Source == "" {
-		e.Source = o.source
-	}
-	when := r.time(o.now)
-	if d, ok := r.string("description"); ok && len(d) > maxDescription {
-		r.fault(path+".description", "has %d bytes, at most %d are taken", len(d), maxDescription)
-	}
-	r.link()
-	r.person(path+".actor", r.value("actor"))
-	r.object("project", "name")
-	r.object("issue", "name", "status", "type", "description")
-	r.recipients()
-	if v := r.value("data"); v != nil && v[0] != '{' {
-		r.fault(path+".data", "is not an object")
+	depth, spaced := survey(raw)
+	switch {
+	case raw[0] != '{':
+		r.fault("", "is not an object")
+	case depth > maxDepth:
+		r.fault("", "nests %d levels deep, at most %d are taken", depth, maxDepth)
 	}
 	if len(r.faults) > 0 {
 		return relay.Accepted{}, r.faults
 	}
-	key := e.Key
-	if key == "" {
-		key = e.ID
+	e := relay.Accepted{
+		ID:     uuid.Must(uuid.NewV7()).String(), // without randomness nothing runs at all
+		Digest: sha256.Sum256(raw),
+		At:     o.now,
 	}
-	e.Body = r.canonical(key, e, when)
+	r.split(withoutHidden(raw))
+	e.Key, e.Type, e.Source = r.key(o.key), r.eventType(), r.source(o.source)
+	e.Level, e.Title = r.level(), r.title()
+	r.time(o.now)
+	r.description()
+	r.link()
+	r.person(".actor", r.values[keyActor])
+	r.object(".project", r.values[keyProject], "name")
+	r.object(".issue", r.values[keyIssue], "name", "status", "type", "description")
+	r.recipients()
+	r.object(".data", r.values[keyData])
+	if len(r.faults) > 0 {
+		return relay.Accepted{}, r.faults
+	}
+	if r.values[keyID] == nil {
+		if r.values[keyID] = quote(e.Key); e.Key == "" {
+			r.values[keyID] = enclose(e.ID)
+		}
+	}
+	e.Body = r.canonical(spaced)
 	return e, nil
 }
 
-// split sorts the object's members into their places.
+// split sorts the event's members into their places.
 func (r *reader) split(raw []byte) {
-	var seen [len(known)]bool
-	for _, m := range members(raw) {
-		i := slices.Index(known[:], m.key)
+	var seen [len(keyNames)]bool
+	for key, value := range members(raw) {
+		i := slices.Index(keyNames[:], string(key))
 		switch {
 		case i < 0:
-			r.fault(r.path+"."+m.key, "is no key of an event; put it under data")
+			r.fault(child(key), "is no key of an event; put it under data")
 		case seen[i]:
-			r.fault(r.path+"."+m.key, "stands twice")
+			r.fault(child(key), "stands twice")
 		default:
 			seen[i] = true
-			// null is absent, and so is an empty id.
-			if !bytes.Equal(m.value, []byte("null")) && !(i == 0 && string(m.value) == `""`) {
-				r.values[i] = m.value
+			empty := string(value) == `""` && (i == keyID || i == keySource)
+			if !empty && string(value) != "null" {
+				r.values[i] = value
 			}
 		}
 	}
 }
 
-func (r *reader) value(key string) []byte { return r.values[slices.Index(known[:], key)] }
-
 // string is the value of a key that must be a string where it is given.
-func (r *reader) string(key string) (string, bool) {
-	v := r.value(key)
+func (r *reader) string(key int) (string, bool) {
+	v := r.values[key]
 	if v == nil {
 		return "", false
 	}
 	if v[0] != '"' {
-		r.fault(r.path+"."+key, "is not a string")
+		r.fault("."+keyNames[key], "is not a string")
 		return "", false
 	}
-	return text(v), true
-}
-
-func (r *reader) short(key string) string {
-	s, _ := r.string(key)
-	if len(s) > maxKey {
-		r.fault(r.path+"."+key, "has %d bytes, at most %d are taken", len(s), maxKey)
-	}
-	return s
+	return string(unquote(v)), true
 }
 
 // key is the sender's id: a string, or a number as its text.
-func (r *reader) key(fallback string) string {
-	v := r.value("id")
+func (r *reader) key(header string) string {
+	v := r.values[keyID]
 	switch {
+	case v == nil && (!utf8.ValidString(header) || strings.Contains(header, mentionOpen) || strings.Contains(header, mentionClose)):
+		r.fault(".id", "the Idempotency-Key holds what is no text")
+	case v == nil && len(header) > maxKey:
+		r.fault(".id", "the Idempotency-Key has %d bytes, at most %d are taken", len(header), maxKey)
 	case v == nil:
-		if len(fallback) > maxKey {
-			r.fault(r.path+".id", "the Idempotency-Key has %d bytes, at most %d are taken", len(fallback), maxKey)
-		}
-		return fallback
-	case v[0] == '-' || v[0] >= '0' && v[0] <= '9':
+		return header
+	case !isID(v):
+		r.fault(".id", "is neither a number nor a string")
+	case v[0] == '"':
+		s, _ := r.string(keyID)
+		r.short(keyID, s)
+		return s
+	default:
+		r.short(keyID, string(v))
 		return string(v)
 	}
-	return r.short("id")
+	return ""
+}
+
+func isID(v []byte) bool { return v[0] == '"' || v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
+
+func (r *reader) short(key int, s string) {
+	if len(s) > maxKey {
+		r.fault("."+keyNames[key], "has %d bytes, at most %d are taken", len(s), maxKey)
+	}
 }
 
 func (r *reader) eventType() string {
-	path := r.path + ".type"
-	if r.value("type") == nil {
+	const path = ".type"
+	if r.values[keyType] == nil {
 		r.fault(path, "is required")
 		return ""
 	}
-	s, ok := r.string("type")
+	s, ok := r.string(keyType)
 	switch {
 	case !ok:
 	case s == "" || len(s) > maxKey:
@@ -226,7 +176,7 @@ func (r *reader) eventType() string {
 		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-/", c))
 	}):
 		r.fault(path, "%q has other characters than letters, digits and . _ - /", s)
-	case slices.Contains(strings.Split(strings.ReplaceAll(s, "/", "."), "."), ""):
+	case hasEmptySegment(s):
 		// This also keeps "." and ".." out of the paths that templates are found by.
 		r.fault(path, "%q has an empty segment", s)
 	case strings.HasPrefix(s, relay.ReservedTypes):
@@ -235,212 +185,77 @@ func (r *reader) eventType() string {
 	return s
 }
 
+func hasEmptySegment(s string) bool {
+	for segment := range strings.SplitSeq(strings.ReplaceAll(s, "/", "."), ".") {
+		if segment == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *reader) source(door string) string {
+	s, ok := r.string(keySource)
+	if !ok {
+		r.values[keySource] = quote(door)
+		return door
+	}
+	r.short(keySource, s)
+	return s
+}
+
 func (r *reader) level() relay.Level {
-	s, _ := r.string("level")
+	s, _ := r.string(keyLevel)
 	l, ok := relay.ParseLevel(s)
 	if !ok {
-		r.fault(r.path+".level", "is %q; write info, success, warn or error", s)
+		r.fault(".level", "is %q; write info, success, warn or error", cut(s))
 	}
+	r.values[keyLevel] = enclose(string(l)) // in lower case
 	return l
 }
 
 func (r *reader) title() string {
-	if r.value("title") == nil {
-		r.fault(r.path+".title", "is required")
+	if r.values[keyTitle] == nil {
+		r.fault(".title", "is required")
 		return ""
 	}
-	s, ok := r.string("title")
+	s, ok := r.string(keyTitle)
 	if n := utf8.RuneCountInString(s); ok && (n < 1 || n > maxTitle) {
-		r.fault(r.path+".title", "has %d characters; 1 to %d are taken", n, maxTitle)
+		r.fault(".title", "has %d characters; 1 to %d are taken", n, maxTitle)
 	}
 	return s
 }
 
-func (r *reader) time(now time.Time) string {
-	s, ok := r.string("time")
+// rfc3339 is stricter than package time, which takes a comma, hours of one
+// digit and zones of 24 hours, of which scripts cannot make a date.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+func (r *reader) time(now time.Time) {
+	s, ok := r.string(keyTime)
 	if !ok {
-		return now.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+		s = now.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+	} else if _, err := time.Parse(time.RFC3339, s); err != nil || !rfc3339.MatchString(s) {
+		r.fault(".time", "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", cut(s))
 	}
-	if _, err := time.Parse(time.RFC3339, s); err != nil {
-		r.fault(r.path+".time", "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", s)
+	r.values[keyTime] = enclose(s) // without escapes, which encoding/json does not undo in a time
+}
+
+func (r *reader) description() {
+	v := r.values[keyDescription]
+	if len(v) > 0 && v[0] == '"' && len(v) <= maxDescription {
+		return // escapes only make it shorter
 	}
-	return s
+	if s, ok := r.string(keyDescription); ok && len(s) > maxDescription {
+		r.fault(".description", "has %d bytes, at most %d are taken", len(s), maxDescription)
+	}
 }
 
 func (r *reader) link() {
-	s, ok := r.string("link")
+	s, ok := r.string(keyLink)
 	if !ok || s == "" {
 		return
 	}
-	if u, err := url.Parse(s); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		r.fault(r.path+".link", "is not an http or https URL")
+	if u, err := url.Parse(s); err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		r.fault(".link", "is not an http or https URL")
 	}
-}
-
-// object checks an object with an id and some strings; what else it holds is kept.
-func (r *reader) object(key string, stringKeys ...string) {
-	v := r.value(key)
-	if v == nil {
-		return
-	}
-	path := r.path + "." + key
-	if v[0] != '{' {
-		r.fault(path, "is not an object")
-		return
-	}
-	for _, m := range members(v) {
-		switch {
-		case bytes.Equal(m.value, []byte("null")):
-		case m.key == "id":
-			if !isID(m.value) {
-				r.fault(path+".id", "is neither a number nor a string")
-			}
-		case slices.Contains(stringKeys, m.key) && m.value[0] != '"':
-			r.fault(path+"."+m.key, "is not a string")
-		}
-	}
-}
-
-func isID(v []byte) bool { return v[0] == '"' || v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
-
-// person checks an actor or a recipient.
-func (r *reader) person(path string, v []byte) {
-	if v == nil {
-		return
-	}
-	if v[0] != '{' {
-		r.fault(path, "is not an object")
-		return
-	}
-	for _, m := range members(v) {
-		switch {
-		case bytes.Equal(m.value, []byte("null")):
-		case m.key == "id" && !isID(m.value):
-			r.fault(path+".id", "is neither a number nor a string")
-		case (m.key == "name" || m.key == "email" || m.key == "phone") && m.value[0] != '"':
-			r.fault(path+"."+m.key, "is not a string")
-		case m.key == "ids" && m.value[0] != '{':
-			r.fault(path+".ids", "is not an object")
-		case m.key == "ids":
-			for _, id := range members(m.value) {
-				if id.value[0] != '"' {
-					r.fault(path+".ids."+id.key, "is not a string")
-				}
-			}
-		}
-	}
-}
-
-func (r *reader) recipients() {
-	v := r.value("recipients")
-	if v == nil {
-		return
-	}
-	path := r.path + ".recipients"
-	if v[0] != '[' {
-		r.fault(path, "is not an array")
-		return
-	}
-	all := elements(v)
-	if len(all) > maxRecipients {
-		r.fault(path, "has %d recipients, at most %d are taken", len(all), maxRecipients)
-		return
-	}
-	for i, one := range all {
-		r.person(fmt.Sprintf("%s[%d]", path, i), one)
-	}
-}
-
-// canonical writes the event with what relay filled in, its keys in one order
-// and everything else as it came.
-func (r *reader) canonical(key string, e relay.Accepted, when string) []byte {
-	filled := map[string]string{"source": e.Source, "time": when, "level": string(e.Level)}
-	size := 160
-	for _, v := range r.values {
-		size += len(v) + 16
-	}
-	b := bytes.NewBuffer(make([]byte, 0, size))
-	b.WriteByte('{')
-	for i, name := range known {
-		v := r.values[i]
-		fill, fills := filled[name]
-		if name == "id" && v == nil {
-			fill, fills = key, true
-		}
-		if v == nil && !fills {
-			continue
-		}
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		b.WriteString(strconv.Quote(name)) // plain ASCII
-		b.WriteByte(':')
-		switch {
-		case fills:
-			quoted, _ := json.Marshal(fill) // a string always encodes
-			b.Write(quoted)
-		case v[0] == '{' || v[0] == '[':
-			json.Compact(b, v) // cannot fail: the body was checked
-		default:
-			b.Write(v)
-		}
-	}
-	b.WriteByte('}')
-	return b.Bytes()
-}
-
-// hidden reports whether a body may hold characters that are never shown: NUL,
-// and those that stand for mentions in messages (only templates make them).
-func hidden(raw []byte) bool {
-	if bytes.Contains(raw, []byte(string(relay.MentionOpen))) || bytes.Contains(raw, []byte(string(relay.MentionClose))) {
-		return true
-	}
-	if !bytes.Contains(raw, []byte(`\u`)) {
-		return false
-	}
-	lower := bytes.ToLower(raw)
-	return bytes.Contains(lower, []byte(`\u0000`)) || bytes.Contains(lower, []byte(`\ue000`)) || bytes.Contains(lower, []byte(`\ue001`))
-}
-
-// withoutHidden writes a well-formed body again without those characters.
-func withoutHidden(raw []byte) []byte {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber() // numbers stay as they came
-	var v any
-	if decoder.Decode(&v) != nil {
-		return raw // cannot be: the body was checked
-	}
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(strip(v)) != nil {
-		return raw
-	}
-	return bytes.TrimSpace(b.Bytes())
-}
-
-func strip(v any) any {
-	clean := func(s string) string {
-		return strings.Map(func(c rune) rune {
-			if c == 0 || c == relay.MentionOpen || c == relay.MentionClose {
-				return -1
-			}
-			return c
-		}, s)
-	}
-	switch v := v.(type) {
-	case string:
-		return clean(v)
-	case []any:
-		for i := range v {
-			v[i] = strip(v[i])
-		}
-	case map[string]any:
-		for _, key := range slices.Collect(maps.Keys(v)) {
-			value := strip(v[key])
-			delete(v, key)
-			v[clean(key)] = value
-		}
-	}
-	return v
 }

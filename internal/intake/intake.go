@@ -8,7 +8,6 @@ package intake
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,15 +18,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/problem"
 )
 
 const (
-	// maxEvents bounds an array, and maxDeliveries what one request may ask for.
-	maxEvents     = 1_000
+	// maxDeliveries bounds what one request may ask for.
 	maxDeliveries = 10_000
 	// retryAfter is what a sender is told while too much waits.
 	retryAfter = 5 * time.Second
@@ -59,22 +55,7 @@ type Door struct {
 // Events is the handler of POST /v1/events.
 func (d *Door) Events() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := checkContentType(r.Header); p != nil {
-			p.Write(w)
-			return
-		}
-		body, p := d.read(w, r)
-		if p != nil {
-			p.Write(w)
-			return
-		}
-		events, array, p := decode(body, options{
-			source: defaultSource, key: r.Header.Get("Idempotency-Key"), now: time.Now(),
-		})
-		var appended []relay.Appended
-		if p == nil {
-			appended, p = d.accept(r.Context(), events)
-		}
+		appended, array, p := d.events(w, r)
 		if p != nil {
 			p.Write(w)
 			return
@@ -83,6 +64,25 @@ func (d *Door) Events() http.Handler {
 		w.WriteHeader(http.StatusAccepted)
 		w.Write(answer(appended, array))
 	})
+}
+
+// events accepts what a request holds, and says whether that was an array.
+func (d *Door) events(w http.ResponseWriter, r *http.Request) (appended []relay.Appended, array bool, p *problem.Problem) {
+	if p := checkContentType(r.Header); p != nil {
+		return nil, false, p
+	}
+	body, p := d.read(w, r)
+	if p != nil {
+		return nil, false, p
+	}
+	events, array, p := decode(body, options{
+		source: defaultSource, key: r.Header.Get("Idempotency-Key"), now: time.Now(),
+	})
+	if p != nil {
+		return nil, array, p
+	}
+	appended, p = d.accept(r.Context(), events, array)
+	return appended, array, p
 }
 
 // answer is the body of a 202: an object for an object, an array for an array.
@@ -111,9 +111,6 @@ func answer(appended []relay.Appended, array bool) []byte {
 
 // checkContentType refuses what is not JSON in UTF-8.
 func checkContentType(h http.Header) *problem.Problem {
-	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return problem.New(http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %q is not taken; send the body as it is", enc))
-	}
 	given := h.Get("Content-Type")
 	if given == "" {
 		return nil
@@ -130,6 +127,9 @@ func checkContentType(h http.Header) *problem.Problem {
 
 // read takes the whole body, within the limit.
 func (d *Door) read(w http.ResponseWriter, r *http.Request) ([]byte, *problem.Problem) {
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return nil, problem.New(http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %q is not taken; send the body as it is", enc))
+	}
 	limit := d.MaxBody()
 	tooLarge := problem.New(http.StatusRequestEntityTooLarge,
 		fmt.Sprintf("the body is larger than %d bytes (server.max_body); send fewer events at once, or less data", limit))
@@ -156,14 +156,14 @@ func (d *Door) read(w http.ResponseWriter, r *http.Request) ([]byte, *problem.Pr
 }
 
 // accept routes events and makes them durable.
-func (d *Door) accept(ctx context.Context, events []relay.Accepted) ([]relay.Appended, *problem.Problem) {
+func (d *Door) accept(ctx context.Context, events []relay.Accepted, array bool) ([]relay.Appended, *problem.Problem) {
 	total := 0
 	for i := range events {
 		e := &events[i]
 		e.Deliveries = d.Backend.Route(e.Type, e.Body)
 		if total += len(e.Deliveries); total > maxDeliveries {
-			return nil, problem.New(http.StatusBadRequest,
-				fmt.Sprintf("the request asks for more than %d deliveries, reached at event %d; send fewer events at once", maxDeliveries, i))
+			return nil, refuse([]problem.Fault{{Path: place(array, i), Message: fmt.Sprintf(
+				"brings the request to more than %d deliveries; send fewer events at once", maxDeliveries)}})
 		}
 	}
 	appended, err := d.Backend.Append(ctx, events)
@@ -176,134 +176,19 @@ func (d *Door) accept(ctx context.Context, events []relay.Accepted) ([]relay.App
 		return nil, problem.New(http.StatusServiceUnavailable, "the disk is full; nothing was stored, send the event again later")
 	case errors.Is(err, relay.ErrClosed):
 		return nil, problem.New(http.StatusServiceUnavailable, "relay is shutting down; send the event again")
+	case errors.Is(err, context.Canceled): // nobody reads this
+		return nil, problem.New(http.StatusServiceUnavailable, "the sender left before the event was stored")
 	case err != nil:
 		d.Logger.Error("events could not be stored", "error", err)
 		return nil, problem.New(http.StatusInternalServerError, "the event could not be stored; it may or may not be kept, so send it again with the same id")
 	}
 	for i, a := range appended {
 		if a.Conflict {
+			e := events[i]
 			return nil, problem.New(http.StatusConflict,
-				fmt.Sprintf("event %d: another event with id %q and source %q was accepted before; a new event needs a new id", i, events[i].Key, events[i].Source))
+				fmt.Sprintf("nothing was accepted: another event with id %q and source %q was accepted before; a new event needs a new id", e.Key, e.Source),
+				problem.Fault{Path: place(array, i) + ".id", Message: "stands for another event"})
 		}
 	}
 	return appended, nil
-}
-
-// newID is relay's own id of an event.
-func newID() (string, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", fmt.Errorf("make an id: %w", err)
-	}
-	return id.String(), nil
-}
-
-// Sources is the handler of POST /v1/sources/{name}.
-func (d *Door) Sources() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := r.PathValue("name")
-		script := d.Backend.Source(name)
-		if script == nil {
-			problem.New(http.StatusNotFound, fmt.Sprintf("there is no source %q", name)).Write(w)
-			return
-		}
-		appended, reason, p := d.convert(w, r, name, script)
-		d.answerSource(w, r, script, appended, reason, p)
-	})
-}
-
-// convert turns a sender's request into events and accepts them.
-func (d *Door) convert(w http.ResponseWriter, r *http.Request, name string, script *relay.Program) ([]relay.Appended, string, *problem.Problem) {
-	body, p := d.read(w, r)
-	if p != nil {
-		return nil, "", p
-	}
-	now := time.Now()
-	converted, reason, err := d.Backend.Convert(r.Context(), script, sourceRequest(r, body), now)
-	var fault *relay.TemplateError
-	switch {
-	case errors.As(err, &fault):
-		d.Logger.Error("source script failed", "source", name, "error", fault)
-		return nil, "", problem.New(http.StatusBadRequest, fmt.Sprintf("source %s cannot read this body: %s", name, fault))
-	case err != nil:
-		d.Logger.Error("source script did not run", "source", name, "error", err)
-		return nil, "", problem.New(http.StatusServiceUnavailable, fmt.Sprintf("source %s cannot run now; send it again later", name))
-	}
-	events, _, p := decode(converted, options{source: name, now: now, original: body, empty: true})
-	if p != nil {
-		return nil, "", p
-	}
-	if len(events) == 0 {
-		return nil, reason, nil
-	}
-	appended, p := d.accept(r.Context(), events)
-	return appended, reason, p
-}
-
-// sourceRequest is what a source script gets. Tokens are not for scripts.
-func sourceRequest(r *http.Request, body []byte) []byte {
-	type request struct {
-		Headers  map[string]string `json:"headers"` // names in lower case
-		Query    map[string]string `json:"query"`
-		Body     string            `json:"body"`
-		Settings map[string]any    `json:"settings"`
-	}
-	in := request{Headers: map[string]string{}, Query: map[string]string{}, Body: string(body), Settings: map[string]any{}}
-	for key, values := range r.Header {
-		if key != "Authorization" && key != "Cookie" {
-			in.Headers[strings.ToLower(key)] = strings.Join(values, ", ")
-		}
-	}
-	for key, values := range r.URL.Query() {
-		if key != "token" {
-			in.Query[key] = values[0]
-		}
-	}
-	out, _ := json.Marshal(in) // strings always encode
-	return out
-}
-
-// answerSource answers as the sender expects it, which its script knows.
-func (d *Door) answerSource(w http.ResponseWriter, r *http.Request, script *relay.Program, appended []relay.Appended, reason string, p *problem.Problem) {
-	type accepted struct {
-		ID         string `json:"id"`
-		Deliveries int    `json:"deliveries"`
-		Duplicate  bool   `json:"duplicate"`
-	}
-	result := struct {
-		Status int        `json:"status"`
-		Error  string     `json:"error"`
-		Skip   string     `json:"skip"`
-		Events []accepted `json:"events"`
-	}{Status: http.StatusAccepted, Skip: reason, Events: []accepted{}}
-	for _, a := range appended {
-		result.Events = append(result.Events, accepted{a.ID, a.Deliveries, a.Duplicate})
-	}
-	if p != nil {
-		result.Status, result.Error = p.Status, p.Detail
-		for _, f := range p.Errors {
-			result.Error += fmt.Sprintf("; %s: %s", f.Path, f.Message)
-		}
-	}
-	in, _ := json.Marshal(result) // strings and numbers always encode
-	status, kind, body, custom, err := d.Backend.Answer(context.WithoutCancel(r.Context()), script, in)
-	switch {
-	case err != nil:
-		d.Logger.Error("source script did not answer", "source", script.Name, "error", err)
-	case custom:
-		if p != nil && p.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(p.RetryAfter/time.Second)))
-		}
-		w.Header().Set("Content-Type", kind)
-		w.WriteHeader(status)
-		w.Write(body)
-		return
-	}
-	if p != nil {
-		p.Write(w)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusAccepted)
-	w.Write(append(in, '\n'))
 }

@@ -5,52 +5,53 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"unicode/utf8"
+
+	"github.com/relay-sidecar/relay"
 )
 
-// maxDepth bounds how deep a body may nest; the event's own object is the
-// first level. Deeper JSON could end the JavaScript engine's process.
+// maxDepth bounds how deep an event may nest; its own object is the first
+// level. Deeper JSON could end the JavaScript engine's process.
 const maxDepth = 64
 
-// member is one key of an object with its value as it came.
-type member struct {
-	key   string
-	value []byte
-}
-
-// check makes sure that the rest of this file sees well-formed JSON only. An
-// array of events may nest one level deeper than an event.
+// check makes sure that the rest of this file sees well-formed JSON only.
 func check(body []byte) error {
 	if !utf8.Valid(body) {
 		return errors.New("the body is not UTF-8")
 	}
-	if !json.Valid(body) {
-		var v json.RawMessage
-		err := json.Unmarshal(body, &v)
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return fmt.Errorf("malformed JSON at byte %d: %s", syntax.Offset, syntax)
-		}
-		return errors.New("malformed JSON")
+	if bytes.HasPrefix(body, []byte("\uFEFF")) {
+		return errors.New("malformed JSON at byte 1: a byte order mark; send the JSON without it")
 	}
-	return nil
+	if json.Valid(body) {
+		return nil
+	}
+	err := json.Unmarshal(body, new(json.RawMessage)) // only to learn where
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("malformed JSON at byte %d: %s", syntax.Offset, syntax)
+	}
+	return errors.New("malformed JSON")
 }
 
-// depth is how deep a well-formed value nests.
-func depth(raw []byte) int {
-	deepest, level := 0, 0
+// survey is how deep a well-formed value nests, and whether there is white
+// space between its parts.
+func survey(raw []byte) (depth int, spaced bool) {
+	level := 0
 	for i := 0; i < len(raw); i++ {
 		switch raw[i] {
 		case '"':
 			i = stringEnd(raw, i) - 1
 		case '{', '[':
 			level++
-			deepest = max(deepest, level)
+			depth = max(depth, level)
 		case '}', ']':
 			level--
+		case ' ', '\t', '\r', '\n':
+			spaced = true
 		}
 	}
-	return deepest
+	return depth, spaced
 }
 
 // stringEnd is the index behind the string that begins at i.
@@ -83,7 +84,11 @@ func valueEnd(raw []byte, i int) int {
 			}
 		}
 	}
-	for i < len(raw) && !bytes.ContainsRune([]byte(",]} \t\r\n"), rune(raw[i])) {
+	for i < len(raw) {
+		switch raw[i] {
+		case ',', ']', '}', ' ', '\t', '\r', '\n':
+			return i
+		}
 		i++
 	}
 	return i
@@ -110,32 +115,73 @@ func elements(raw []byte) [][]byte {
 	return out
 }
 
-// members splits a well-formed object, in order, doubles included.
-func members(raw []byte) []member {
-	var out []member
-	i := skipSpace(raw, 1)
-	for raw[i] != '}' {
-		end := stringEnd(raw, i)
-		m := member{key: text(raw[i:end])}
-		i = skipSpace(raw, skipSpace(raw, end)+1) // behind the colon
-		end = valueEnd(raw, i)
-		m.value = raw[i:end]
-		out = append(out, m)
-		if i = skipSpace(raw, end); raw[i] == ',' {
-			i = skipSpace(raw, i+1)
+// members are the keys of a well-formed object with their values as they came,
+// in order, doubles included.
+func members(raw []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		i := skipSpace(raw, 1)
+		for raw[i] != '}' {
+			end := stringEnd(raw, i)
+			key := unquote(raw[i:end])
+			i = skipSpace(raw, skipSpace(raw, end)+1) // behind the colon
+			end = valueEnd(raw, i)
+			if !yield(key, raw[i:end]) {
+				return
+			}
+			if i = skipSpace(raw, end); raw[i] == ',' {
+				i = skipSpace(raw, i+1)
+			}
 		}
+	}
+}
+
+// unquote is what a well-formed string says. It may share raw's memory.
+func unquote(raw []byte) []byte {
+	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return nil // cannot be: check has seen it
+	}
+	return []byte(s)
+}
+
+// The characters that are never shown are NUL and those that stand for mentions
+// in messages, which only templates make. JSON holds them in strings only: as
+// they are, except NUL, or escaped.
+const (
+	mentionOpen  = string(relay.MentionOpen)
+	mentionClose = string(relay.MentionClose)
+)
+
+// withoutHidden is a well-formed value without those characters: raw itself
+// where it has none of them.
+func withoutHidden(raw []byte) []byte {
+	if !bytes.Contains(raw, []byte(`\u`)) && !bytes.Contains(raw, []byte(mentionOpen)) && !bytes.Contains(raw, []byte(mentionClose)) {
+		return raw
+	}
+	out := make([]byte, 0, len(raw))
+	for len(raw) > 0 {
+		n := 1
+		switch {
+		case bytes.HasPrefix(raw, []byte(mentionOpen)), bytes.HasPrefix(raw, []byte(mentionClose)):
+			raw = raw[len(mentionOpen):]
+			continue
+		case raw[0] == '\\' && raw[1] == 'u':
+			if n = len(`\u0000`); isHidden(raw[:n]) {
+				raw = raw[n:]
+				continue
+			}
+		case raw[0] == '\\':
+			n = 2
+		}
+		out = append(out, raw[:n]...)
+		raw = raw[n:]
 	}
 	return out
 }
 
-// text is the value of a well-formed string.
-func text(raw []byte) string {
-	if !bytes.ContainsRune(raw, '\\') {
-		return string(raw[1 : len(raw)-1])
-	}
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		return "" // cannot be: check has seen it
-	}
-	return s
+func isHidden(escape []byte) bool {
+	return bytes.EqualFold(escape, []byte(`\u0000`)) || bytes.EqualFold(escape, []byte(`\ue000`)) || bytes.EqualFold(escape, []byte(`\ue001`))
 }

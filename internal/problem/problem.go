@@ -32,12 +32,22 @@ func New(status int, detail string, faults ...Fault) *Problem {
 
 func (p *Problem) Error() string { return p.Detail }
 
+// SetHeader sets what belongs to the problem whatever the body's form.
+func (p *Problem) SetHeader(h http.Header) {
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
+	}
+	if p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+}
+
 // Write answers a request with the problem.
 func (p *Problem) Write(w http.ResponseWriter) {
-	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
-	}
+	p.SetHeader(w.Header())
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
-	json.NewEncoder(w).Encode(p) // a client that left needs no answer
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // details name <token> and the like
+	encoder.Encode(p)            // a client that left needs no answer
 }

@@ -1,0 +1,45 @@
+package intake
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// canonical writes the event with what relay filled in, its keys in one order
+// and everything else as it came, without the white space between.
+func (r *reader) canonical(spaced bool) []byte {
+	size := 2
+	for i, v := range r.values {
+		size += len(keyNames[i]) + len(v) + len(`"":,`)
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size))
+	for i, v := range r.values {
+		if v == nil {
+			continue
+		}
+		if i == keyID { // the first, and always there
+			b.WriteByte('{')
+		} else {
+			b.WriteByte(',')
+		}
+		b.WriteByte('"')
+		b.WriteString(keyNames[i])
+		b.WriteString(`":`)
+		if spaced && (v[0] == '{' || v[0] == '[') {
+			json.Compact(b, v) // cannot fail: the body was checked
+		} else {
+			b.Write(v)
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}
+
+// quote writes a string as JSON.
+func quote(s string) []byte {
+	b, _ := json.Marshal(s) // a string always encodes
+	return b
+}
+
+// enclose is quote for a string that holds nothing to escape.
+func enclose(s string) []byte { return []byte(`"` + s + `"`) }
