@@ -36,7 +36,7 @@ declare module "relay" {
   /** What the app handed over. */
   export interface Event {
     /** The sender's key, or relay's own id where it gave none. */
-    id: string;
+    id: ID;
     /** Such as issue.created. */
     type: string;
     /** The app, such as bytebase. */

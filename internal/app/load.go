@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/config"
@@ -59,10 +61,19 @@ func (a *App) loadConfig() (loaded, []relay.Problem, error) {
 			out.windows[d.Name] = windows(providers[d.Use], d, place)
 		}
 	}
+	inOrder(warnings)
+	inOrder(faults)
 	if len(faults) > 0 {
 		return out, warnings, faults
 	}
 	return out, warnings, nil
+}
+
+// inOrder sorts problems as they stand in the file.
+func inOrder(problems []relay.Problem) {
+	slices.SortStableFunc(problems, func(a, b relay.Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 }
 
 // open has a provider judge one destination's settings.

@@ -1,10 +1,10 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -149,7 +149,12 @@ func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {
 }
 
 func guardRules(cfg *config.Config) guard.Rules {
-	r := guard.Rules{Hosts: cfg.Server.Hosts, Sources: map[string]string{}}
+	r := guard.Rules{Hosts: slices.Clone(cfg.Server.Hosts), Sources: map[string]string{}}
+	for _, l := range cfg.Server.Listen {
+		if host, _, err := net.SplitHostPort(l.Address); err == nil && l.Network != "unix" {
+			r.Hosts = append(r.Hosts, host) // a name that relay listens on is its own
+		}
+	}
 	for _, t := range cfg.Server.Tokens {
 		r.Tokens = append(r.Tokens, guard.Token{Value: t.Token.Reveal(), Scope: guard.Scope(t.Scope)})
 	}

@@ -74,8 +74,14 @@ func (a *App) Route(eventType string, body []byte) []relay.NewDelivery {
 	return a.current.Load().routes.Route(eventType, body)
 }
 
-// Append makes events durable and wakes their destinations.
+// Append makes events durable and wakes their destinations. What a sender
+// really sent is kept masked.
 func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appended, error) {
+	for i := range events {
+		if events[i].Original != nil {
+			events[i].Original = []byte(a.masker.Mask(string(events[i].Original)))
+		}
+	}
 	appended, err := a.store.Append(ctx, events)
 	if err != nil {
 		return nil, err
