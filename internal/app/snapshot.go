@@ -66,6 +66,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	a.current.Store(next)
 	a.guard.Set(guardRules(cfg.Config))
 	a.engine.SetDestinations(lanes)
+	a.host.Keep(func(name string) bool { return setups[name] != nil })
 	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
 }
 

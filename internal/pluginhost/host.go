@@ -88,12 +88,28 @@ func (h *Host) Provider(name string) *Provider {
 	defer h.mu.Unlock()
 	p := h.providers[name]
 	if p == nil {
-		p = &Provider{name: name, host: h, logger: h.o.Logger.With("plugin", name), changed: make(chan struct{}, 1)}
+		p = &Provider{name: name, host: h, logger: h.o.Logger.With("plugin", name)}
 		p.status.State = StateStarting
 		h.providers[name] = p
-		h.wg.Go(func() { p.run(h.ctx) })
+		ctx, stop := context.WithCancel(h.ctx)
+		p.stop = stop
+		h.wg.Go(func() { p.run(ctx) })
 	}
 	return p
+}
+
+// Keep ends the providers that are not needed any more, each after a bounded
+// wait for what it has in flight.
+func (h *Host) Keep(needed func(name string) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, p := range h.providers {
+		if !needed(name) {
+			h.o.Logger.Info("plugin is not needed any more", "plugin", name)
+			p.stop()
+			delete(h.providers, name)
+		}
+	}
 }
 
 // Status tells of every process, by name.

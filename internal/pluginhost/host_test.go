@@ -251,6 +251,26 @@ func TestHungPluginIsReplacedAndTheRestDrains(t *testing.T) {
 	}
 }
 
+func TestProviderThatIsNotNeededEndsAfterItsDeliveries(t *testing.T) {
+	h, p, _ := started(t)
+	pid := h.Status()[0].PID
+	last := send(t, p, "wait", 300*time.Millisecond)
+	h.Keep(func(string) bool { return false })
+	if r := wait(t, last); r.Lost || r.Verdict != relay.Temporary {
+		t.Errorf("a delivery that was in flight: %+v", r)
+	}
+	if len(h.Status()) != 0 {
+		t.Errorf("status %+v", h.Status())
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); syscall.Kill(pid, 0) == nil; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal("the process does not end")
+		}
+	}
+}
+
 func TestStoppedProcessDoesNotHangClose(t *testing.T) {
 	ready := make(chan string, 1)
 	h := newHost(t, pluginhost.Options{OnReady: func(name string) { ready <- name }})

@@ -23,10 +23,10 @@ type Setup struct {
 // Provider is one provider and the process that runs it, whichever that is at
 // the moment. Its methods may be called concurrently.
 type Provider struct {
-	name    string
-	host    *Host
-	logger  *slog.Logger
-	changed chan struct{} // capacity 1: the setup changed
+	name   string
+	host   *Host
+	logger *slog.Logger
+	stop   context.CancelFunc // ends run
 
 	session atomic.Pointer[session]
 	tickets atomic.Uint64
@@ -107,7 +107,7 @@ func (p *Provider) run(ctx context.Context) {
 			err = s.reason
 			// A hung process drains what it still answers while its successor
 			// already works.
-			p.host.wg.Go(func() { s.close(ctx) })
+			p.host.wg.Go(func() { s.close(p.host.ctx) })
 		}
 		if ctx.Err() != nil {
 			return
