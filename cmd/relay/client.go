@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/relay-sidecar/relay/internal/app"
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/problem"
 	"github.com/relay-sidecar/relay/plugins"
@@ -21,6 +22,7 @@ import (
 
 // client talks to a running relay.
 type client struct {
+	name  string // as an operator writes it
 	base  string
 	token string
 	http  *http.Client
@@ -55,7 +57,8 @@ func (c *cli) client() (*client, error) {
 			}
 		}
 	}
-	out := &client{base: strings.TrimSuffix(server, "/"), token: token, http: &http.Client{Timeout: clientTimeout}}
+	server = strings.TrimSuffix(server, "/")
+	out := &client{name: server, base: server, token: token, http: &http.Client{Timeout: clientTimeout}}
 	if path, ok := strings.CutPrefix(server, "unix://"); ok {
 		out.base = "http://localhost"
 		out.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -69,17 +72,7 @@ func (c *cli) client() (*client, error) {
 
 // loadConfig reads the configuration for what a client needs of it.
 func (c *cli) loadConfig() (*config.Config, error) {
-	schemas := map[string]config.Schemas{}
-	var names []string
-	for _, p := range plugins.All() {
-		d := p.Describe()
-		schemas[d.Name] = config.Schemas{Provider: d.ProviderSchema, Destination: d.DestinationSchema}
-		names = append(names, d.Name)
-	}
-	cfg, _, err := config.Load(c.config, config.Options{Providers: names, Provider: func(name string) (config.Schemas, bool) {
-		s, ok := schemas[name]
-		return s, ok
-	}})
+	cfg, _, err := config.Load(c.config, app.ConfigOptions(plugins.All()))
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +97,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, out a
 		if errors.As(err, &op) {
 			err = op.Err
 		}
-		return hint(fmt.Errorf("ask relay at %s: %w", c.base, err), "is relay running there? name another with --server")
+		return hint(fmt.Errorf("ask relay at %s: %w", c.name, err), "is relay running there? name another with --server")
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
@@ -118,7 +111,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, out a
 		return nil
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("relay at %s answered what is no JSON of relay's: %w", c.base, err)
+		return fmt.Errorf("relay at %s answered what is no JSON of relay's: %w", c.name, err)
 	}
 	return nil
 }

@@ -108,7 +108,7 @@ func shorten(s string, limit int) string {
 
 func (c *cli) deliveriesShow() *cobra.Command {
 	return c.table(&cobra.Command{
-		Use: "show ID", Short: "Tells one delivery's story: every attempt, what was sent and what was answered", Args: cobra.ExactArgs(1),
+		Use: "show ID", Short: "Tells one delivery's story: every attempt, what was sent and what was answered", Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			server, err := c.client()
 			if err != nil {

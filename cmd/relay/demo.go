@@ -68,7 +68,11 @@ func (c *cli) demo(ctx context.Context, keep bool) error {
 	d.base = "http://" + relay.Addresses()[0].String()
 	err = d.play(ctx)
 	if err == nil && keep {
-		d.say("\nrelay keeps running at %s; its files are in %s. End it with ^C.\n", d.base, dir)
+		d.say("\nrelay keeps running; its files are in %s. Try, in another terminal:", dir)
+		d.say("  relay send --server %s --type backup.finished --title \"Nightly backup\" --level success", d.base)
+		d.say("  relay deliveries list --server %s", d.base)
+		d.say("What arrives is shown here. End it with ^C.\n")
+		go d.watch(ctx) // ends with ctx, as the demo does
 		<-ctx.Done()
 	}
 	stop()
@@ -163,6 +167,10 @@ export default (event) => message({ title: "🔥 " + event.title, level: "error"
 		return err
 	}
 
+	// A verdict that is still on its way would make the successor send twice.
+	if err := d.settle(ctx); err != nil {
+		return err
+	}
 	d.say("\nThe Slack plugin is killed (kill -9), and the app goes on posting:")
 	for _, p := range status {
 		if p.Name == "slack" {
@@ -186,6 +194,9 @@ export default (event) => message({ title: "🔥 " + event.title, level: "error"
 		}
 	}
 
+	if err := d.settle(ctx); err != nil {
+		return err
+	}
 	d.say("\nThe sent log (relay deliveries list):")
 	return d.log(ctx)
 }
@@ -198,37 +209,18 @@ type pluginStatus struct {
 
 // status waits until every plugin runs.
 func (d *demo) status(ctx context.Context) ([]pluginStatus, error) {
-	deadline := time.Now().Add(demoWait)
-	for {
-		var s struct{ Plugins []pluginStatus }
-		if err := d.get(ctx, "/v1/status", &s); err != nil {
-			return nil, err
-		}
+	var s struct{ Plugins []pluginStatus }
+	err := d.until(ctx, "the plugins did not start", func() (bool, error) {
+		err := d.get(ctx, "/v1/status", &s)
 		running := 0
 		for _, p := range s.Plugins {
 			if p.State == "ready" {
 				running++
 			}
 		}
-		if running == 3 { // slack, custom and the script child
-			return s.Plugins, nil
-		}
-		if time.Now().After(deadline) {
-			return nil, errors.New("the plugins did not start in time")
-		}
-		if err := pauseFor(ctx, 20*time.Millisecond); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func pauseFor(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
+		return running == 3, err // slack, custom and the script child
+	})
+	return s.Plugins, err
 }
 
 func (d *demo) edit(name, text string) error {
@@ -242,8 +234,11 @@ func (d *demo) edit(name, text string) error {
 // reload asks relay to look at its files now and waits for it; relay would notice
 // by itself as well.
 func (d *demo) reload(ctx context.Context) error {
-	c := &client{base: d.base, http: &http.Client{Timeout: clientTimeout}}
-	return c.do(ctx, "POST", "/v1/reload", nil, nil)
+	return d.client().do(ctx, "POST", "/v1/reload", nil, nil)
+}
+
+func (d *demo) client() *client {
+	return &client{name: d.base, base: d.base, http: &http.Client{Timeout: clientTimeout}}
 }
 
 func (d *demo) post(ctx context.Context, path, body string) (string, error) {
@@ -265,8 +260,19 @@ func (d *demo) post(ctx context.Context, path, body string) (string, error) {
 }
 
 func (d *demo) get(ctx context.Context, path string, out any) error {
-	c := &client{base: d.base, http: &http.Client{Timeout: clientTimeout}}
-	return c.do(ctx, "GET", path, nil, out)
+	return d.client().do(ctx, "GET", path, nil, out)
+}
+
+// watch prints what arrives until ctx ends.
+func (d *demo) watch(ctx context.Context) {
+	for {
+		select {
+		case m := <-d.receiver.arrived:
+			d.say("  %-8s %s", m.who, m.text)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // receive prints the next n messages that arrive.
@@ -286,34 +292,43 @@ func (d *demo) receive(ctx context.Context, n int) error {
 	return nil
 }
 
-func (d *demo) log(ctx context.Context) error {
-	deadline := time.Now().Add(demoWait)
-	for { // the last verdict may be on its way to the disk
-		list := &cli{stdout: d.stdout, stderr: d.stderr, server: d.base}
+// settle waits until every verdict is on disk.
+func (d *demo) settle(ctx context.Context) error {
+	return d.until(ctx, "the deliveries did not end", func() (bool, error) {
 		var page struct {
 			Deliveries []struct{ State string }
 		}
-		if err := d.get(ctx, "/v1/deliveries", &page); err != nil {
-			return err
-		}
-		open := 0
+		err := d.get(ctx, "/v1/deliveries", &page)
 		for _, row := range page.Deliveries {
 			if row.State != "delivered" {
-				open++
+				return false, err
 			}
 		}
-		if open == 0 {
-			root := list.root()
-			root.SetArgs([]string{"deliveries", "list", "--server", d.base})
-			return root.ExecuteContext(ctx)
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%d deliveries did not end in time", open)
-		}
-		if err := pauseFor(ctx, 20*time.Millisecond); err != nil {
+		return true, err
+	})
+}
+
+// until asks again and again, for demoWait at most.
+func (d *demo) until(ctx context.Context, otherwise string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, demoWait, errors.New(otherwise+" in time"))
+	defer cancel()
+	for {
+		if ok, err := done(); ok || err != nil {
 			return err
 		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
+}
+
+func (d *demo) log(ctx context.Context) error {
+	list := &cli{stdout: d.stdout, stderr: d.stderr}
+	root := list.root()
+	root.SetArgs([]string{"deliveries", "list", "--server", d.base})
+	return root.ExecuteContext(ctx)
 }
 
 // receiver plays the chat tools.

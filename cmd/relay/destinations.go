@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/relay-sidecar/relay"
 )
 
 // destination is a row of GET /v1/destinations.
@@ -64,7 +66,7 @@ func (c *cli) destinationsList() *cobra.Command {
 
 func (c *cli) destinationsChange(verb, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: verb + " NAME", Short: short, Args: cobra.ExactArgs(1),
+		Use: verb + " NAME", Short: short, Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			server, err := c.client()
 			if err != nil {
@@ -92,7 +94,7 @@ func (c *cli) reloadCommand() *cobra.Command {
 				Config    struct{ Revision string }
 				Templates struct {
 					Revision string
-					Problems []struct{ File, Message string }
+					Problems []relay.Problem
 				}
 			}
 			if err := server.do(cmd.Context(), "POST", "/v1/reload", nil, &status); err != nil {
@@ -100,7 +102,7 @@ func (c *cli) reloadCommand() *cobra.Command {
 			}
 			fmt.Fprintf(c.stdout, "running: configuration %s, templates %s\n", status.Config.Revision, status.Templates.Revision)
 			for _, p := range status.Templates.Problems {
-				fmt.Fprintf(c.stdout, "bad template, its last good version runs: %s: %s\n", p.File, p.Message)
+				fmt.Fprintf(c.stdout, "bad template: %s\n", p.Error())
 			}
 			return nil
 		},

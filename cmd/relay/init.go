@@ -27,28 +27,32 @@ func runAsInit() int {
 }
 
 func superviseAsInit(child int, signals <-chan os.Signal) int {
-	for s := range signals {
-		if s != syscall.SIGCHLD {
-			syscall.Kill(child, s.(syscall.Signal)) // a child that is gone is reaped below
-			continue
+	for {
+		// First what died before anybody listened for SIGCHLD: a start script
+		// that ended in "exec relay" leaves its own children.
+		if code, ended := reap(child); ended {
+			return code
 		}
-		for {
-			var status syscall.WaitStatus
-			pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
-			if err == syscall.EINTR {
-				continue
-			}
-			if pid <= 0 {
-				break
-			}
-			if pid != child {
-				continue // an orphan
-			}
-			if status.Signaled() {
-				return 128 + int(status.Signal())
-			}
-			return status.ExitStatus()
+		if s := <-signals; s != syscall.SIGCHLD {
+			syscall.Kill(child, s.(syscall.Signal)) // one that is gone is reaped next
 		}
 	}
-	return 1
+}
+
+// reap takes everything that has ended, and says how the child did.
+func reap(child int) (code int, ended bool) {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		switch {
+		case err == syscall.EINTR:
+		case pid <= 0: // nothing more for now
+			return 0, false
+		case pid != child: // an orphan
+		case status.Signaled():
+			return 128 + int(status.Signal()), true
+		default:
+			return status.ExitStatus(), true
+		}
+	}
 }

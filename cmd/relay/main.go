@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // destinations name time zones, and a container may have none
 
 	"github.com/spf13/cobra"
 
@@ -161,6 +162,16 @@ func (c *cli) remote(cmd *cobra.Command) *cobra.Command {
 func (c *cli) table(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON instead of a table")
 	return cmd
+}
+
+// between takes so many arguments, and says otherwise how the command is written.
+func between(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return &usageError{fmt.Errorf("%d arguments were given; write: %s", len(args), cmd.UseLine())}
+		}
+		return nil
+	}
 }
 
 func (c *cli) versionCommand() *cobra.Command {

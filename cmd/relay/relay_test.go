@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,9 +66,17 @@ var listening = regexp.MustCompile(`msg=listening address=(\S+)`)
 // it listens.
 func startRelay(t testing.TB, dir string, args ...string) *relayProcess {
 	t.Helper()
+	return startWrapped(t, dir, append([]string{"relay", "run"}, args...)...)
+}
+
+// startWrapped is startRelay for a command that runs relay within something else.
+func startWrapped(t testing.TB, dir string, command ...string) *relayProcess {
+	t.Helper()
 	p := &relayProcess{t: t, log: &logBuffer{}, done: make(chan error, 1)}
-	p.cmd = exec.Command("relay", append([]string{"run"}, args...)...)
+	p.cmd = exec.Command(command[0], command[1:]...)
 	p.cmd.Dir = dir
+	// A group of its own, so that kill reaches what the command started.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +110,7 @@ func startRelay(t testing.TB, dir string, args ...string) *relayProcess {
 
 // kill is the plug that is pulled. It returns when the process is gone.
 func (p *relayProcess) kill() {
-	if p.cmd.Process.Kill() == nil {
+	if syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) == nil {
 		p.wait()
 	}
 }

@@ -22,7 +22,7 @@ func (c *cli) sendCommand() *cobra.Command {
 		Short: "Posts an event: from a file, from standard input, or from flags",
 		Example: `  relay send event.json
   relay send --type issue.created --title "add index" --level warn --data table=users`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			event := map[string]any{}
 			if len(args) == 1 {
@@ -33,8 +33,8 @@ func (c *cli) sendCommand() *cobra.Command {
 				if !cmd.Flags().HasFlags() || !anyChanged(cmd, "type", "title", "level", "description", "link", "source", "id", "data") {
 					return c.send(cmd.Context(), raw) // as it is; relay judges it
 				}
-				if err := json.Unmarshal(raw, &event); err != nil {
-					return fmt.Errorf("%s is no JSON object, so flags cannot be added to it: %w", args[0], err)
+				if json.Unmarshal(raw, &event) != nil || event == nil {
+					return fmt.Errorf("%s is not one JSON object, so flags cannot be added to it", inputName(args[0]))
 				}
 			} else if f.eventType == "" || f.title == "" {
 				return &usageError{errors.New("name a file, - for standard input, or --type and --title")}
@@ -91,6 +91,13 @@ func (c *cli) input(name string) ([]byte, error) {
 		return io.ReadAll(c.stdin)
 	}
 	return os.ReadFile(name)
+}
+
+func inputName(name string) string {
+	if name == "-" {
+		return "standard input"
+	}
+	return name
 }
 
 // send posts one event or an array and prints what relay answered.
