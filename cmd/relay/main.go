@@ -1,3 +1,5 @@
+//go:build !windows
+
 // Command relay is a sidecar that delivers an app's events to the chat tools
 // that people already use.
 //
@@ -29,10 +31,6 @@ import (
 )
 
 func main() {
-	if runtime.GOOS == "windows" {
-		fmt.Fprintln(os.Stderr, "relay: error: relay does not run on Windows yet")
-		os.Exit(1)
-	}
 	// Plugins start often and want nothing of what follows.
 	if len(os.Args) == 4 && os.Args[1] == "plugin" && os.Args[2] == "serve" {
 		servePlugin(os.Args[3])
