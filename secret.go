@@ -71,6 +71,15 @@ func (m *Masker) Add(secrets ...string) {
 	}
 }
 
+// With is a masker that knows what m knows now, and more: what is secret for
+// one attempt only, such as its signature. m does not learn it.
+func (m *Masker) With(secrets ...string) *Masker {
+	more := &Masker{}
+	more.needles.Store(m.needles.Load()) // a list is never changed
+	more.Add(secrets...)
+	return more
+}
+
 // Mask is text with every known secret replaced by <secret>.
 func (m *Masker) Mask(text string) string {
 	needles := m.needles.Load()

@@ -54,6 +54,19 @@ func TestMaskerKnowsEveryForm(t *testing.T) {
 	}
 }
 
+func TestMaskerWith(t *testing.T) {
+	var m relay.Masker
+	m.Add("of the settings")
+	more := m.With("of this attempt")
+	const text = "of the settings, of this attempt"
+	if got, want := more.Mask(text), relay.SecretText+", "+relay.SecretText; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := m.Mask(text), relay.SecretText+", of this attempt"; got != want {
+		t.Errorf("the first masker changed: got %q, want %q", got, want)
+	}
+}
+
 func TestSecretsIn(t *testing.T) {
 	const schema = `{"properties": {
 		"url": {"type": "string", "writeOnly": true},

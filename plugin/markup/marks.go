@@ -112,7 +112,19 @@ func (w *writer) flush() {
 		common = w.lastPrefix
 	}
 	gap := strings.Repeat("\n"+strings.TrimRight(common, " "), max(n-1, 0))
-	w.putLineStart(gap + "\n" + w.prefix)
+	end := "\n"
+	if n == 1 {
+		end = w.lineEnd()
+	}
+	w.putLineStart(gap + end + w.prefix)
+}
+
+// lineEnd ends a line inside a paragraph, and as it is inside a code block.
+func (w *writer) lineEnd() string {
+	if w.style.Break == "" || len(w.open) > 0 && w.open[0].lines {
+		return "\n"
+	}
+	return w.style.Break
 }
 
 // putLineStart writes line breaks and a prefix, unless a new piece begins just
@@ -151,14 +163,16 @@ func (w *writer) lineBreak() {
 	for _, m := range open {
 		again += w.style.Unit.Len(m.Open) + m.units
 	}
-	if !w.claim(again + w.style.Unit.Len(w.prefix) + 1) {
+	end := w.lineEnd() + w.prefix
+	units := w.style.Unit.Len(end)
+	if !w.claim(again + units) {
 		return
 	}
 	open = w.open // part may have begun a new piece
 	w.open = nil
 	w.closeAll(open)
-	w.out = append(append(w.out, '\n'), w.prefix...)
-	w.used += 1 + w.style.Unit.Len(w.prefix)
+	w.out = append(w.out, end...)
+	w.used += units
 	w.before, w.lastPrefix = 0, w.prefix
 	w.reopen(open)
 }

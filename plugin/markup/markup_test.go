@@ -83,6 +83,28 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+// A vendor whose lines need more than "\n" to end gets it inside paragraphs, not
+// between them and not inside code.
+func TestBreak(t *testing.T) {
+	s := brackets
+	s.Break = "  \n"
+	in := "a\nb **c\nd**\n\n> e\n> f\n\n- g\n- h\n\n```\ni\nj\n```"
+	want := "a  \nb [b]c[/b]  \n[b]d[/b]\n\n> e  \n> f\n\n• g  \n• h\n\n[pre]\ni\nj\n[/pre]"
+	if got := s.Markdown(in, nil, 1000); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	s.Unit = Bytes
+	for limit := range len(want) + 2 {
+		got := s.Markdown(in, nil, limit)
+		if len(got) > limit || (limit >= len(want)) != (got == want) {
+			t.Errorf("limit %d: got %q", limit, got)
+		}
+	}
+	if got, want := s.Text("a\nb\n\nc", nil, 100), "a  \nb  \n  \nc"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestPlain(t *testing.T) {
 	in := "# Title\n**a** [b](https://example.com/x) <https://example.com>\n> q\n- \uE0000\uE001 `c`"
 	want := "Title\n\na b (https://example.com/x) https://example.com\n\nq\n\n• Ann c"

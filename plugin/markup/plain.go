@@ -12,8 +12,8 @@ func (w *writer) plain(s string, code bool) {
 		escape = w.style.EscapeCode
 	}
 	for i := 0; i < len(s) && !w.full; {
-		if n := simple(s[i:]); n > 1 && w.before != 0 && !w.closed && w.pending == 0 &&
-			w.used+w.owed+n+w.ellipsis <= w.room() { // letters need no escape: all at once
+		if n := simple(s[i:], w.room()-w.used-w.owed-w.ellipsis); n > 1 && w.before != 0 && !w.closed && w.pending == 0 {
+			// Letters need no escape: all that fit at once.
 			w.out = append(w.out, s[i:i+n]...)
 			w.used += n
 			i += n
@@ -32,13 +32,7 @@ func (w *writer) plain(s string, code bool) {
 		if w.before == 0 && (r == ' ' || r == '\t') && !code && len(w.open) == 0 {
 			continue // a line does not begin with a space
 		}
-		after, _ := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case i == len(s):
-			after = Unknown
-		case after == '\n':
-			after = 0
-		}
+		after := following(s[i:])
 		w.flush()
 		w.joint(r)
 		w.scratch = w.scratch[:0]
@@ -50,6 +44,19 @@ func (w *writer) plain(s string, code bool) {
 		w.put(w.scratch, w.style.Unit.Len(string(w.scratch)))
 		w.before = r
 	}
+}
+
+// following is the neighbour after a character: the next one that shows.
+func following(s string) rune {
+	for _, r := range s {
+		switch {
+		case r == '\n':
+			return 0
+		case visible(r):
+			return r
+		}
+	}
+	return Unknown
 }
 
 // joint parts a letter from the mark that was closed just before it.
@@ -68,9 +75,10 @@ func (w *writer) atom(s string) {
 	w.before = ' '
 }
 
-// simple is how many bytes at the beginning of s are ASCII letters, digits and
-// spaces, which no vendor needs escaped inside a line.
-func simple(s string) int {
+// simple is how many bytes at the beginning of s, of at most limit, are ASCII
+// letters, digits and spaces, which no vendor needs escaped inside a line.
+func simple(s string, limit int) int {
+	s = s[:min(len(s), max(limit, 0))]
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c != ' ' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {

@@ -31,6 +31,7 @@ type Style struct {
 	Quote                          string // before each line of a quotation
 	Bullet                         string // before an item of a list without numbers; default "• "
 	Rule                           string // a thematic break; default "———"
+	Break                          string // ends a line inside a paragraph; default "\n"
 
 	// Joint separates marks from letters that touch them, where the vendor
 	// knows marks at the edges of words only. Empty: not needed.
