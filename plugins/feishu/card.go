@@ -1,0 +1,300 @@
+package feishu
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin/markup"
+	"github.com/relay-sidecar/relay/plugin/post"
+)
+
+// The vendor's limits (add-custom-bot, card JSON 2.0).
+const (
+	// maxBody is the longest request, in bytes. The guide says 20 KB, and Lark's
+	// says 30: the smaller one, of the smaller kilobytes.
+	maxBody = 20000
+
+	// maxElements is what is documented; 180 were seen to pass and 200 to be
+	// refused, so that a card of relay's own stays well below.
+	maxElements = 200
+	maxTables   = 5
+	maxTags     = 3   // in text_tag_list
+	maxButton   = 100 // characters
+)
+
+// What a card of relay's own may have. The first are characters, those that
+// count a share of the body are bytes of JSON.
+const (
+	maxTitle     = 200 // about the four lines that a header shows
+	maxFieldName = 100
+	maxFooter    = 300
+
+	maxURL       = 2000 // longer ones are left out, as most servers do not take them
+	maxFieldText = 1500
+	maxFields    = 6000
+	maxActions   = 4000
+	maxImage     = 2500
+
+	fieldElements  = 100 // at most five for two fields side by side
+	actionElements = 40  // at most three for one of several buttons
+)
+
+type message struct {
+	MsgType string   `json:"msg_type"`
+	Card    *card    `json:"card,omitempty"`
+	Content *content `json:"content,omitempty"`
+}
+
+type content struct {
+	Text string `json:"text"`
+}
+
+type card struct {
+	Schema   string    `json:"schema"`
+	Config   config    `json:"config"`
+	Header   *header   `json:"header,omitempty"`
+	Body     body      `json:"body"`
+	CardLink *cardLink `json:"card_link,omitempty"`
+}
+
+type config struct {
+	UpdateMulti   bool   `json:"update_multi"`
+	WidthMode     string `json:"width_mode"`
+	EnableForward bool   `json:"enable_forward"`
+}
+
+type header struct {
+	Title    element  `json:"title"`
+	Subtitle *element `json:"subtitle,omitempty"`
+	Template string   `json:"template"`
+}
+
+type body struct {
+	Direction string    `json:"direction"`
+	Elements  []element `json:"elements"`
+}
+
+type cardLink struct {
+	URL string `json:"url"`
+}
+
+// element is any part of a card that has a tag.
+type element struct {
+	Tag       string     `json:"tag"`
+	Content   string     `json:"content,omitempty"`
+	TextSize  string     `json:"text_size,omitempty"`
+	FlexMode  string     `json:"flex_mode,omitempty"`
+	Columns   []element  `json:"columns,omitempty"`
+	Width     string     `json:"width,omitempty"`
+	Weight    int        `json:"weight,omitempty"`
+	Elements  []element  `json:"elements,omitempty"`
+	Text      *element   `json:"text,omitempty"`
+	Type      string     `json:"type,omitempty"`
+	Behaviors []behavior `json:"behaviors,omitempty"`
+}
+
+type behavior struct {
+	Type       string `json:"type"`
+	DefaultURL string `json:"default_url"`
+}
+
+func rich(s string) element { return element{Tag: "markdown", Content: s} }
+
+func simple(s string) element { return element{Tag: "plain_text", Content: s} }
+
+// look is how a level shows: a colour, and a sign for those who do not see it.
+func look(l relay.Level) (template, sign string) {
+	switch l {
+	case relay.LevelSuccess:
+		return "green", "✅ "
+	case relay.LevelWarn:
+		return "orange", "⚠️ "
+	case relay.LevelError:
+		return "red", "❗ "
+	}
+	return "blue", ""
+}
+
+// card makes a card of a portable message. What has to fit is measured first,
+// as JSON, and the text gets the rest of the room.
+func (w *webhook) card(m *relay.Message) ([]byte, error) {
+	out := card{
+		Schema: "2.0",
+		Config: config{UpdateMulti: true, WidthMode: "fill", EnableForward: true},
+		Header: head(m),
+		Body:   body{Direction: "vertical", Elements: []element{}},
+	}
+	if linkable(m.Link) {
+		out.CardLink = &cardLink{URL: m.Link}
+	}
+	frame, err := post.Encode(message{MsgType: "interactive", Card: &out})
+	if err != nil {
+		return nil, err
+	}
+	room := w.room() - len(frame)
+	if w.keyword != "" {
+		room -= size(header{Title: simple(w.keyword), Subtitle: &element{}})
+	}
+	var below []element
+	for _, part := range [][]element{w.fields(m.Fields, m.Mentions), w.image(m), actions(m.Actions), w.footer(m)} {
+		for _, e := range part {
+			room -= size(e) + len(",")
+		}
+		below = append(below, part...)
+	}
+	if text, ok := w.body(m, room); ok {
+		out.Body.Elements = append(out.Body.Elements, text)
+	}
+	out.Body.Elements = append(out.Body.Elements, below...)
+	if out.Header == nil && len(out.Body.Elements) == 0 {
+		return nil, errors.New("the message is empty; give it a title or a text")
+	}
+	w.addKeyword(&out)
+	return post.Encode(message{MsgType: "interactive", Card: &out})
+}
+
+// head is the header, or nil where there is nothing to show in it.
+func head(m *relay.Message) *header {
+	template, sign := look(m.Level)
+	title := strings.TrimSpace(sign + plain.Line(m.Title, m.Mentions, maxTitle-markup.Runes.Len(sign)))
+	if title == "" {
+		return nil
+	}
+	return &header{Title: simple(title), Template: template}
+}
+
+// body is the text, as long as fits into room bytes of JSON.
+func (w *webhook) body(m *relay.Message, room int) (element, bool) {
+	text := fit(room-size(rich("x"))+len("x"), func(limit int) string { return w.markdown.Markdown(m.Text, m.Mentions, limit) })
+	return rich(text), text != ""
+}
+
+// fit is a text that has at most room bytes in JSON, where a quote has two.
+// write makes it of at most limit bytes.
+func fit(room int, write func(limit int) string) string {
+	for limit := room; limit > 0; {
+		text := write(limit)
+		n := size(text) - len(`""`)
+		if n <= room {
+			return text
+		}
+		limit = min(limit-1, len(text)*room/n)
+	}
+	return ""
+}
+
+// fields shows short fields in two columns and long ones below each other, in
+// their order.
+func (w *webhook) fields(fields []relay.Field, people []relay.Person) []element {
+	var out []element
+	room, count := maxFields, 0
+	alone := false // the last one is short, and nothing stands beside it
+	for _, f := range fields {
+		text := w.field(f, people)
+		if text == "" {
+			continue
+		}
+		e := rich(text)
+		if room -= size(element{Tag: "column", Elements: []element{e}}); room < 0 || count+5 > fieldElements {
+			return append(out, rich(markup.Ellipsis))
+		}
+		if f.Short && alone {
+			count += 4
+			out[len(out)-1] = columns("bisect", out[len(out)-1], e)
+			alone = false
+			continue
+		}
+		count++
+		out = append(out, e)
+		alone = f.Short
+	}
+	return out
+}
+
+// field is a bold name above its value. A field without a value is left out.
+func (w *webhook) field(f relay.Field, people []relay.Person) string {
+	value := w.markdown.Text(f.Value, people, maxFieldText)
+	if value == "" {
+		return ""
+	}
+	if name := w.markdown.Line(markup.Cut(f.Name, maxFieldName, markup.Runes), people, maxFieldText); name != "" {
+		return "**" + name + "**\n" + value
+	}
+	return value
+}
+
+// columns puts elements side by side.
+func columns(mode string, side ...element) element {
+	set := element{Tag: "column_set", FlexMode: mode}
+	for _, e := range side {
+		column := element{Tag: "column", Width: "auto", Elements: []element{e}}
+		if mode == "bisect" {
+			column.Width, column.Weight = "weighted", 1
+		}
+		set.Columns = append(set.Columns, column)
+	}
+	return set
+}
+
+// image is a link: a card shows only images that were uploaded, which a
+// webhook cannot do.
+func (w *webhook) image(m *relay.Message) []element {
+	if m.Image == nil || !linkable(m.Image.URL) {
+		return nil
+	}
+	label := markup.Cut(markup.Names(m.Image.Alt, m.Mentions), maxFooter, markup.Runes)
+	e := rich("🖼 " + link(m.Image.URL, label))
+	if size(e) > maxImage {
+		return nil
+	}
+	return []element{e}
+}
+
+// actions are buttons, side by side where there are several.
+func actions(list []relay.Action) []element {
+	var buttons []element
+	room := maxActions
+	for _, a := range list {
+		if !linkable(a.URL) {
+			continue
+		}
+		label := plain.Line(a.Text, nil, maxButton)
+		if label == "" {
+			label = plain.Line(a.URL, nil, maxButton)
+		}
+		text := simple(label)
+		b := element{Tag: "button", Text: &text, Type: "default", Behaviors: []behavior{{Type: "open_url", DefaultURL: a.URL}}}
+		if len(buttons) == 0 {
+			b.Type = "primary"
+		}
+		if room -= size(columns("flow", b)); room < 0 || 3*len(buttons)+3 > actionElements {
+			break
+		}
+		buttons = append(buttons, b)
+	}
+	if len(buttons) < 2 {
+		return buttons
+	}
+	return []element{columns("flow", buttons...)}
+}
+
+// footer is small and grey; card JSON 2.0 has no note.
+func (w *webhook) footer(m *relay.Message) []element {
+	text := w.markdown.Line(markup.Cut(m.Footer, maxFooter, markup.Runes), m.Mentions, maxFieldText)
+	if text == "" {
+		return nil
+	}
+	e := rich("<font color='grey'>" + text + "</font>")
+	e.TextSize = "notation"
+	return []element{e}
+}
+
+// size is how many bytes of JSON v has.
+func size(v any) int {
+	raw, err := post.Encode(v)
+	if err != nil {
+		return maxBody // nothing that is too large to be measured fits
+	}
+	return len(raw)
+}

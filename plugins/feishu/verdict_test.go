@@ -1,0 +1,186 @@
+package feishu
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin"
+)
+
+func TestVerdicts(t *testing.T) {
+	const (
+		ok      = relay.Delivered
+		temp    = relay.Temporary
+		ambig   = relay.Ambiguous
+		message = relay.MessageRefused
+		place   = relay.DestinationRefused
+	)
+	type row struct {
+		status  int
+		body    string
+		verdict relay.Verdict
+		probe   bool
+		wait    time.Duration
+	}
+	rows := []row{
+		{200, `{"code":0,"msg":"success","data":{},"StatusCode":0,"StatusMessage":"success"}`, ok, false, 0},
+		{200, `{"Extra":null,"StatusCode":0,"StatusMessage":"success"}`, ok, false, 0}, {200, `{"code":"0"}`, ok, false, 0},
+		{200, ``, ambig, false, 0}, {200, `<html>`, ambig, false, 0}, {200, `{}`, ambig, false, 0}, {200, `{"code":null,"msg":"success"}`, ambig, false, 0},
+		{200, `{"code":"zero"}`, ambig, false, 0}, {200, `[]`, ambig, false, 0}, {204, ``, ambig, false, 0},
+		{200, `{"StatusCode":19001,"StatusMessage":"no"}`, place, false, 0}, {200, `{"code":19024,"StatusCode":0}`, message, false, 0},
+		{200, `{"code":9499,"msg":"too many request: frequency limited"}`, temp, false, busyWait},
+		{200, `{"code":11246,"msg":"Service Internal Error"}`, temp, false, 0},
+		{200, `{"code":11246,"msg":"card content failed ErrCode: 100290"}`, message, false, 0},
+		{200, `{"code":123456,"msg":"news"}`, temp, false, 0}, {400, `{"code":123456,"msg":"news"}`, temp, false, 0}, {403, `{"code":123456}`, place, true, 0},
+		{301, ``, place, true, 0}, {302, `{"code":0}`, place, true, 0},
+		{400, ``, message, false, 0}, {400, `{"code":0}`, message, false, 0}, {401, ``, place, true, 0}, {403, `<html>`, place, true, 0}, {404, `404 page not found`, place, true, 0}, {410, ``, place, false, 0},
+		{413, ``, message, false, 0}, {408, ``, temp, false, 0}, {429, ``, temp, false, 0},
+		{429, `{"code":99991400,"msg":"request trigger frequency limit"}`, temp, false, busyWait},
+		{500, ``, ambig, false, 0}, {502, `<html>`, ambig, false, 0}, {503, ``, temp, false, 0}, {504, ``, ambig, false, 0}, {500, `{"code":1500}`, temp, false, 0},
+	}
+	// The table of the vendor's documents.
+	documented := map[int64]row{
+		9499: {verdict: message}, 19002: {verdict: message}, 19024: {verdict: message}, 19036: {verdict: message}, 11246: {verdict: message}, 11310: {verdict: message},
+		11248: {verdict: message}, 11312: {verdict: message}, 18054: {verdict: message}, 11235: {verdict: message},
+		19001: {verdict: place}, 19021: {verdict: place, probe: true}, 19022: {verdict: place, probe: true}, 11237: {verdict: place}, 11242: {verdict: place, probe: true}, 10002: {verdict: place, probe: true},
+		11232: {verdict: temp, wait: busyWait}, 11233: {verdict: temp, wait: busyWait}, 11247: {verdict: temp, wait: busyWait},
+		99991400: {verdict: temp, wait: busyWait}, 1000004: {verdict: temp, wait: busyWait}, 1000005: {verdict: temp, wait: busyWait},
+		18121: {verdict: temp}, 1500: {verdict: temp}, 1663: {verdict: temp}, 2200: {verdict: temp}, 5000: {verdict: temp}, 10101: {verdict: temp}, 10500: {verdict: temp},
+	}
+	if len(documented) != len(codes()) {
+		t.Errorf("the table has %d codes, the documents %d", len(codes()), len(documented))
+	}
+	for code, r := range documented {
+		for _, body := range []string{`{"code":%d,"msg":"m","data":{}}`, `{"code":"%d","msg":"m"}`, `{"StatusCode":%d,"StatusMessage":"m"}`} {
+			for _, status := range []int{200, 400} {
+				rows = append(rows, row{status, fmt.Sprintf(body, code), r.verdict, r.probe, r.wait})
+			}
+		}
+	}
+	var now row
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json; charset=utf-8" || r.URL.Path != hookPath+token {
+			t.Errorf("got %s %s %q", r.Method, r.URL, r.Header.Get("Content-Type"))
+		}
+		if now.status/100 == 3 {
+			w.Header().Set("Location", "https://example.com/%zz")
+		}
+		w.WriteHeader(now.status)
+		_, _ = w.Write([]byte(now.body))
+	}))
+	defer receiver.Close()
+	d := open(t, settings{URL: receiver.URL + hookPath + token}, "")
+	for _, now = range rows {
+		got := send(t, d, &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
+		if got.Verdict != now.verdict || got.Probe != now.probe || got.RetryAfter != now.wait {
+			t.Errorf("%d %s: got %s, probe %v, wait %s (%s); want %+v", now.status, now.body, got.Verdict, got.Probe, got.RetryAfter, got.Error, now)
+		}
+		if (got.Error == "") != (got.Verdict == relay.Delivered) {
+			t.Errorf("%d %s: error %q", now.status, now.body, got.Error)
+		}
+		if got.Response == nil || got.Response.Status != now.status {
+			t.Errorf("%d: response %+v", now.status, got.Response)
+		}
+	}
+	now = row{status: 200, body: `{"code":123456,"msg":"news"}`}
+	if got := send(t, d, &plugin.Delivery{Attempt: unknownTries}, relay.Rendered{Text: "x"}); got.Verdict != relay.MessageRefused || !strings.Contains(got.Error, "code 123456 (a code that is not documented): news") {
+		t.Errorf("got %s: %s", got.Verdict, got.Error)
+	}
+}
+
+func TestWaitHints(t *testing.T) {
+	for name, c := range map[string]struct {
+		header http.Header
+		want   time.Duration
+	}{
+		"none":        {http.Header{}, busyWait},
+		"retry after": {http.Header{"Retry-After": {"30"}}, 30 * time.Second},
+		"gateway":     {http.Header{"X-Ogw-Ratelimit-Reset": {"43"}}, 43 * time.Second},
+		"nonsense":    {http.Header{"X-Ogw-Ratelimit-Reset": {"soon"}}, busyWait},
+	} {
+		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for k, v := range c.header {
+				w.Header()[k] = v
+			}
+			_, _ = w.Write([]byte(`{"code":11232,"msg":"frequency limited"}`))
+		}))
+		got := send(t, open(t, settings{URL: receiver.URL + hookPath + token}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
+		receiver.Close()
+		if got.Verdict != relay.Temporary || got.RetryAfter != c.want {
+			t.Errorf("%s: got %s, %s", name, got.Verdict, got.RetryAfter)
+		}
+	}
+}
+
+func TestNothingLeaks(t *testing.T) {
+	const secret = "S3cretOfTheSignature"
+	var answer atomic.Pointer[http.HandlerFunc]
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
+	defer receiver.Close()
+	url := receiver.URL + hookPath + token
+	check := func(name string, report relay.Report, secrets ...string) {
+		t.Helper()
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(report); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range append(secrets, secret, token) {
+			if s != "" && strings.Contains(b.String(), s) {
+				t.Errorf("%s: the report shows %q: %s", name, s, b.String())
+			}
+		}
+		if want := receiver.URL + "/<secret>"; report.Request.URL != want {
+			t.Errorf("%s: got %q, want %q", name, report.Request.URL, want)
+		}
+	}
+	var sign string
+	read := func(r *http.Request) string {
+		var m struct{ Sign string }
+		_ = json.NewDecoder(r.Body).Decode(&m)
+		sign = m.Sign
+		return m.Sign
+	}
+	for name, a := range map[string]http.HandlerFunc{
+		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"code":19002,"msg":"no %s for %s with %s and %s"}`, url, token, secret, read(r))
+		},
+		"echoed as text": func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "no %s %s with %s", url, r.URL.Path, read(r))
+		},
+		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Tt-Logid", token+read(r))
+			w.Header().Set("Location", url)
+			w.WriteHeader(302)
+		},
+		"connection broken": func(_ http.ResponseWriter, r *http.Request) { read(r); panic(http.ErrAbortHandler) },
+		"nonsense": func(w http.ResponseWriter, r *http.Request) {
+			s := read(r)
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			_, _ = conn.Write([]byte("GARBAGE " + url + s + "\r\n\r\n"))
+			conn.Close()
+		},
+	} {
+		answer.Store(&a)
+		report := send(t, open(t, settings{URL: url, Secret: secret}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "see " + url + " " + secret})
+		if sign == "" {
+			t.Errorf("%s: nothing was signed", name)
+		}
+		check(name, report, sign)
+	}
+	receiver.Close()
+	report := send(t, open(t, settings{URL: url, Secret: secret}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
+	check("refused", report)
+	if report.Verdict != relay.Temporary {
+		t.Errorf("refused: got %s", report.Verdict)
+	}
+}

@@ -1,0 +1,12 @@
+// Package teams delivers to Microsoft Teams through a Power Automate flow
+// ("Workflows") that is started by a webhook.
+//
+// A portable message becomes an Adaptive Card 1.4. Its text stands in runs of
+// RichTextBlocks, which know no Markdown: how Teams reads Markdown differs
+// between its clients, and no escape for it is documented. A native card is
+// sent as it is after its size was checked. README.md says what an operator
+// sees.
+//
+// A flow answers 202 before it posts: whether it could post is seen in its run
+// history only. So everything that makes a flow fail is kept from it here.
+package teams

@@ -1,0 +1,174 @@
+package teams
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin"
+)
+
+func send(t *testing.T, d plugin.Destination, r relay.Rendered) relay.Report {
+	t.Helper()
+	req, err := d.Compose(&plugin.Delivery{}, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Send(t.Context(), &plugin.Delivery{}, req)
+}
+
+// TestDelivers sends every kind of message to a receiver that refuses what a
+// flow and Teams refuse.
+func TestDelivers(t *testing.T) {
+	receiver := httptest.NewServer(http.HandlerFunc(receive))
+	defer receiver.Close()
+	path := "/workflows/1/triggers/manual/paths/invoke?api-version=1&sig=aB3"
+	for name, r := range messages() {
+		if r.Native != nil {
+			continue // its text blocks are the template's own
+		}
+		if got := send(t, open(t, receiver.URL+path), r); got.Verdict != relay.Delivered || got.Receipt != "08584712345678901234567890123CU00" || got.Error != "" {
+			t.Errorf("%s: got %s, receipt %q, %s", name, got.Verdict, got.Receipt, got.Error)
+		}
+	}
+	for _, wrong := range []string{strings.Replace(path, "aB3", "xY4", 1), strings.Replace(path, "/1/", "/2/", 1)} {
+		if got := send(t, open(t, receiver.URL+wrong), relay.Rendered{Text: "x"}); got.Verdict != relay.DestinationRefused || got.Probe {
+			t.Errorf("%s: got %s, probe %v", wrong, got.Verdict, got.Probe)
+		}
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	type row struct {
+		status  int
+		body    string
+		verdict relay.Verdict
+		probe   bool
+	}
+	fault := func(code, message string) string {
+		return fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, code, message)
+	}
+	rows := []row{
+		{status: 202, verdict: relay.Delivered}, {status: 200, verdict: relay.Delivered}, {status: 204, verdict: relay.Delivered},
+		{status: 200, body: `{"done":true}`, verdict: relay.Delivered}, {status: 200, body: "ok", verdict: relay.Delivered},
+		{status: 200, body: "<!DOCTYPE html><title>Sign in", verdict: relay.Ambiguous}, {status: 200, body: " <html>", verdict: relay.Ambiguous},
+		{status: 200, body: fault("Something", "x"), verdict: relay.Ambiguous}, {status: 202, body: fault("WorkflowNotFound", "x"), verdict: relay.DestinationRefused},
+		{status: 302, verdict: relay.DestinationRefused, probe: true}, {status: 308, verdict: relay.DestinationRefused, probe: true},
+		{status: 400, verdict: relay.MessageRefused}, {status: 400, body: "<html>", verdict: relay.MessageRefused}, {status: 400, body: fault("New", ""), verdict: relay.MessageRefused},
+		{status: 400, body: `{"error":{"code":7,"message":{}}}`, verdict: relay.MessageRefused}, {status: 400, body: `{"error":"x"}`, verdict: relay.MessageRefused},
+		{status: 401, verdict: relay.DestinationRefused}, {status: 403, verdict: relay.DestinationRefused}, {status: 404, verdict: relay.DestinationRefused}, {status: 410, verdict: relay.DestinationRefused},
+		{status: 413, verdict: relay.MessageRefused}, {status: 429, verdict: relay.Temporary}, {status: 429, body: fault("WorkflowNotFound", ""), verdict: relay.Temporary},
+		{status: 408, verdict: relay.Ambiguous}, {status: 500, verdict: relay.Ambiguous}, {status: 502, body: "<html>", verdict: relay.Ambiguous},
+		{status: 503, verdict: relay.Ambiguous}, {status: 504, verdict: relay.Ambiguous},
+		{status: 400, body: fault("WorkflowTriggerIsNotEnabled", "The workflow is in state 'Deleted'."), verdict: relay.DestinationRefused},
+	}
+	documented := map[string]row{
+		"WorkflowTriggerIsNotEnabled":    {status: 400, verdict: relay.DestinationRefused, probe: true},
+		"TriggerInputSchemaMismatch":     {status: 400, verdict: relay.MessageRefused},
+		"InvalidRequestContent":          {status: 400, verdict: relay.MessageRefused},
+		"DirectApiAuthorizationRequired": {status: 401, verdict: relay.DestinationRefused},
+		"MisMatchingOAuthClaims":         {status: 401, verdict: relay.DestinationRefused},
+		"WorkflowNotFound":               {status: 404, verdict: relay.DestinationRefused},
+	}
+	if len(documented) != len(codes()) {
+		t.Errorf("the table has %d codes, the contract %d", len(codes()), len(documented))
+	}
+	for code, r := range documented {
+		r.body = fault(code, "The state is 'Disabled'.")
+		rows = append(rows, r)
+		r.status = 400
+		rows = append(rows, r)
+	}
+	var now row
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch now.status {
+		case 429, 503:
+			w.Header().Set("Retry-After", "2.128")
+		case 302, 308:
+			w.Header().Set("Location", "https://example.com/%zz")
+		}
+		w.WriteHeader(now.status)
+		_, _ = w.Write([]byte(now.body))
+	}))
+	defer receiver.Close()
+	d := open(t, receiver.URL+"/workflows/1?sig=aB3")
+	for _, now = range rows {
+		got := send(t, d, relay.Rendered{Text: "x"})
+		if got.Verdict != now.verdict || got.Probe != now.probe {
+			t.Errorf("%d %q: got %s, probe %v (%s); want %s, %v", now.status, now.body, got.Verdict, got.Probe, got.Error, now.verdict, now.probe)
+		}
+		if (got.Error == "") != (got.Verdict == relay.Delivered) {
+			t.Errorf("%d %q: error %q", now.status, now.body, got.Error)
+		}
+		if waits := now.status == 429 || now.status == 503; (got.RetryAfter == 2128*time.Millisecond) != waits {
+			t.Errorf("%d: wait %s", now.status, got.RetryAfter)
+		}
+		if got.Response == nil || got.Response.Status != now.status {
+			t.Errorf("%d: response %+v", now.status, got.Response)
+		}
+	}
+}
+
+func TestNothingLeaks(t *testing.T) {
+	const secret = "S3cretSignature_OfTheFlow-Q"
+	var answer atomic.Pointer[http.HandlerFunc]
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
+	defer receiver.Close()
+	url := receiver.URL + "/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=" + secret
+	for name, a := range map[string]http.HandlerFunc{
+		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(400)
+			_, _ = w.Write([]byte(`{"error":{"code":"` + secret + `","message":"bad ` + url + " " + r.URL.String() + `"}}`))
+		},
+		"in the receipt": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Ms-Workflow-Run-Id", secret)
+			w.WriteHeader(202)
+		},
+		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Ms-Request-Id", secret)
+			w.Header().Set("Location", url)
+			w.WriteHeader(302)
+		},
+		"connection broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"nonsense": func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			_, _ = conn.Write([]byte("GARBAGE " + url + "\r\n\r\n"))
+			conn.Close()
+		},
+	} {
+		answer.Store(&a)
+		noSecret(t, name, send(t, open(t, url), relay.Rendered{Text: "see " + secret}), secret)
+	}
+	receiver.Close()
+	report := send(t, open(t, url), relay.Rendered{Text: "x"})
+	noSecret(t, "refused", report, secret)
+	if report.Verdict != relay.Temporary {
+		t.Errorf("refused: got %s", report.Verdict)
+	}
+	if want := receiver.URL + "/<secret>"; report.Request.URL != want {
+		t.Errorf("got %q, want %q", report.Request.URL, want)
+	}
+}
+
+func noSecret(t *testing.T, name string, report relay.Report, secret string) {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(report); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), secret) {
+		t.Errorf("%s: the report shows the secret: %s", name, b.String())
+	}
+	if !strings.Contains(b.String(), relay.SecretText) {
+		t.Errorf("%s: nothing was masked: %s", name, b.String())
+	}
+}
