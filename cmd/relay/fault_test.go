@@ -81,6 +81,7 @@ func (p *relayProcess) expectAll(h *hook, accepted []string) {
 
 // TestFullDisk fills a small disk under a running relay.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	h := newHook(t)
 	dir := workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(crashConfig, h.URL)})
 	disk := filepath.Join(dir, "store")
@@ -211,6 +212,7 @@ func fill(t *testing.T, path string) {
 // since the kernel may have forgotten what it was given, and what was promised
 // before is there.
 func TestFailedSync(t *testing.T) {
+	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("strace breaks the disk, and is not installed")
@@ -261,6 +263,7 @@ func TestFailedSync(t *testing.T) {
 
 // TestSecondRelayIsRefused: a store belongs to one relay.
 func TestSecondRelayIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHook(t)
 	dir := workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(crashConfig, h.URL)})
 	p := startRelay(t, dir)
@@ -276,6 +279,7 @@ func TestSecondRelayIsRefused(t *testing.T) {
 
 // TestNewerStoreIsRefused: an older relay does not touch what it can't read.
 func TestNewerStoreIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHook(t)
 	dir := workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(crashConfig, h.URL)})
 	startRelay(t, dir).stop()
@@ -295,6 +299,7 @@ func TestNewerStoreIsRefused(t *testing.T) {
 
 // TestStoreIsPrivate: whatever the umask, only the owner may read events.
 func TestStoreIsPrivate(t *testing.T) {
+	t.Parallel()
 	h := newHook(t)
 	dir := workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(crashConfig, h.URL)})
 	p := startWrapped(t, dir, "sh", "-c", "umask 0; exec relay run")

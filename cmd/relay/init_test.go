@@ -56,6 +56,7 @@ func children(t *testing.T, parent int) map[string]int {
 // TestRelayIsProcessOne runs relay as a container does: it works, it reaps the
 // orphans that the kernel gives it, and it obeys SIGTERM.
 func TestRelayIsProcessOne(t *testing.T) {
+	t.Parallel()
 	namespace := inNamespace(t)
 	h := newHook(t)
 	dir := workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(crashConfig, h.URL)})
@@ -104,6 +105,7 @@ func TestRelayIsProcessOne(t *testing.T) {
 
 // TestProcessOnePassesTheExitCodeOn: a container ends as relay does.
 func TestProcessOnePassesTheExitCodeOn(t *testing.T) {
+	t.Parallel()
 	namespace := inNamespace(t)
 	for _, test := range []struct {
 		args []string

@@ -26,6 +26,9 @@ import (
 // TestMain makes the test binary relay itself, so that every test runs real
 // processes: relay, and the plugins that it starts.
 func TestMain(m *testing.M) {
+	// A program with the race detector in it sleeps for a second before it ends,
+	// and these tests end hundreds.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	testscript.Main(m, map[string]func(){"relay": main})
 }
 

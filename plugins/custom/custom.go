@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -39,7 +40,7 @@ func (p *Provider) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem
 	if err := json.Unmarshal(s.Target, &target); err != nil {
 		return nil, []plugin.Problem{{Message: "the settings cannot be read: " + err.Error()}}
 	}
-	u, header, problems := target.check()
+	u, header, keys, problems := target.check()
 	for _, p := range problems {
 		if !p.Warning {
 			return nil, problems
@@ -49,11 +50,10 @@ func (p *Provider) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem
 	for _, value := range target.Headers {
 		s.Masker.Add(value)
 	}
-	r := &receiver{client: p.client, masker: s.Masker, url: target.URL, header: header, encode: bytebaseBody}
-	if target.Format == formatEvent {
-		r.encode = eventBody
+	for _, secret := range target.signing() {
+		s.Masker.Add(secret, strings.TrimPrefix(secret, secretPrefix))
 	}
-	return r, problems
+	return &receiver{client: p.client, masker: s.Masker, url: target.URL, header: header, keys: keys, format: target.Format}, problems
 }
 
 // receiver is one endpoint.
@@ -62,22 +62,48 @@ type receiver struct {
 	masker *relay.Masker
 	url    string
 	header http.Header // of every request; never changed
-	encode func(event json.RawMessage, r relay.Rendered) ([]byte, error)
+	keys   [][]byte    // every attempt is signed with each; none: it is not signed
+	format string
 }
 
 // Compose implements [plugin.Destination].
 func (r *receiver) Compose(d *plugin.Delivery, made relay.Rendered) (*plugin.Request, error) {
-	body := []byte(made.Native)
-	if made.Native == nil {
-		var err error
-		if body, err = r.encode(d.Event, made); err != nil {
-			return nil, fmt.Errorf("the event cannot be encoded: %w", err)
-		}
+	body, err := r.body(d, made)
+	if err != nil {
+		return nil, err
 	}
 	return &plugin.Request{Method: http.MethodPost, URL: r.url, Header: r.header, Body: body}, nil
 }
 
-// Send implements [plugin.Destination].
-func (r *receiver) Send(ctx context.Context, _ *plugin.Delivery, req *plugin.Request) relay.Report {
-	return r.client.Send(ctx, r.masker, req, func(a *post.Answer) relay.Report { return classify(a, time.Now()) })
+func (r *receiver) body(d *plugin.Delivery, made relay.Rendered) (body []byte, err error) {
+	switch {
+	case made.Native != nil:
+		if r.format == formatCloudEvents {
+			err = checkCloudEvent(made.Native)
+		}
+		return made.Native, err
+	case r.format == formatCloudEvents:
+		body, err = cloudEventBody(d, made)
+	case r.format == formatEvent:
+		body, err = eventBody(d.Event, made)
+	default:
+		body, err = bytebaseBody(d.Event, made)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the event cannot be encoded: %w", err)
+	}
+	return body, nil
+}
+
+// Send implements [plugin.Destination]. The delivery's id is the webhook's, so
+// that a receiver knows a retry; the signature is of the attempt. There is no
+// Idempotency-Key: net/http would take it for a leave to send twice.
+func (r *receiver) Send(ctx context.Context, d *plugin.Delivery, req *plugin.Request) relay.Report {
+	masker := r.masker
+	if len(r.keys) > 0 {
+		var signatures []string
+		req, signatures = signed(req, r.keys, d.ID, time.Now())
+		masker = masker.With(signatures...)
+	}
+	return r.client.Send(ctx, masker, req, func(a *post.Answer) relay.Report { return classify(a, time.Now()) })
 }

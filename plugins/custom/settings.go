@@ -13,15 +13,26 @@ import (
 
 // The formats.
 const (
-	formatBytebase = "bytebase" // the default
-	formatEvent    = "event"
+	formatBytebase    = "bytebase" // the default
+	formatEvent       = "event"
+	formatCloudEvents = "cloudevents"
 )
 
 // settings are a destination's own keys.
 type settings struct {
 	URL     string            `json:"url"`
+	Secret  string            `json:"secret"`
+	Secrets []string          `json:"secrets"`
 	Headers map[string]string `json:"headers"`
 	Format  string            `json:"format"`
+}
+
+// signing are the secrets that every attempt is signed with.
+func (s settings) signing() []string {
+	if s.Secret != "" {
+		return []string{s.Secret}
+	}
+	return s.Secrets
 }
 
 const destinationSchema = `{
@@ -35,6 +46,19 @@ const destinationSchema = `{
       "writeOnly": true,
       "description": "where the receiver listens: https, or http with a warning unless it is a loopback address"
     },
+    "secret": {
+      "type": "string",
+      "minLength": 1,
+      "writeOnly": true,
+      "description": "signs every request as Standard Webhooks say: whsec_ and the base64 of 24 to 64 random bytes"
+    },
+    "secrets": {
+      "type": "array",
+      "minItems": 1,
+      "items": {"type": "string", "minLength": 1},
+      "writeOnly": true,
+      "description": "in place of secret while it is changed: every request is signed with each, and the receiver takes either"
+    },
     "headers": {
       "type": "object",
       "additionalProperties": {"type": "string"},
@@ -43,9 +67,9 @@ const destinationSchema = `{
     },
     "format": {
       "type": "string",
-      "enum": ["bytebase", "event"],
+      "enum": ["bytebase", "event", "cloudevents"],
       "default": "bytebase",
-      "description": "bytebase: the body of Bytebase's custom webhook; event: the event as it was accepted"
+      "description": "bytebase: the body of Bytebase's custom webhook; event: the event as it was accepted; cloudevents: that event in a CloudEvent, structured mode"
     }
   }
 }`
@@ -55,8 +79,9 @@ func ownHeaders() []string {
 	return []string{"Connection", "Content-Length", "Host", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 }
 
-// check says every fault; the URL and the header are good when there is none.
-func (s settings) check() (u *url.URL, header http.Header, problems []plugin.Problem) {
+// check says every fault; the URL, the header and the keys are good when there
+// is none.
+func (s settings) check() (u *url.URL, header http.Header, keys [][]byte, problems []plugin.Problem) {
 	fault := func(pointer, format string, args ...any) {
 		problems = append(problems, plugin.Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
 	}
@@ -72,11 +97,28 @@ func (s settings) check() (u *url.URL, header http.Header, problems []plugin.Pro
 		})
 	}
 	switch s.Format {
-	case "", formatBytebase, formatEvent:
+	case "", formatBytebase, formatEvent, formatCloudEvents:
 	default:
-		fault("/format", "%q is not a format; write bytebase or event", s.Format)
+		fault("/format", "%q is not a format; write bytebase, event or cloudevents", s.Format)
+	}
+	if s.Secret != "" && len(s.Secrets) > 0 {
+		fault("/secrets", "secret and secrets stand here together; keep one of them")
+	}
+	for i, secret := range s.signing() {
+		key, err := signingKey(secret)
+		if err != nil {
+			pointer := "/secret"
+			if s.Secret == "" {
+				pointer = fmt.Sprintf("/secrets/%d", i)
+			}
+			fault(pointer, "%v", err)
+		}
+		keys = append(keys, key)
 	}
 	header = http.Header{"Content-Type": {"application/json"}}
+	if s.Format == formatCloudEvents {
+		header["Content-Type"] = []string{contentTypeCloudEvent}
+	}
 	for name, value := range s.Headers {
 		pointer := "/headers/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 		key := http.CanonicalHeaderKey(name)
@@ -85,6 +127,10 @@ func (s settings) check() (u *url.URL, header http.Header, problems []plugin.Pro
 			fault(pointer, "%q is not a header's name; write letters, digits and -", name)
 		case slices.Contains(ownHeaders(), key):
 			fault(pointer, "%s is set by the connection; leave it out", key)
+		case len(keys) > 0 && (key == headerID || key == headerTimestamp || key == headerSignature):
+			fault(pointer, "%s is made anew for every request because there is a secret; leave it out", key)
+		case s.Format == formatCloudEvents && key == "Content-Type":
+			fault(pointer, "Content-Type is %s with format: cloudevents; leave it out", contentTypeCloudEvent)
 		case !headerValue(value):
 			fault(pointer, "the value holds a line break or another control character; take it out")
 		case header[key] != nil && key != "Content-Type":
@@ -94,7 +140,7 @@ func (s settings) check() (u *url.URL, header http.Header, problems []plugin.Pro
 		}
 	}
 	slices.SortFunc(problems, func(a, b plugin.Problem) int { return strings.Compare(a.Pointer, b.Pointer) })
-	return u, header, problems
+	return u, header, keys, problems
 }
 
 // headerName reports whether s is a token of RFC 9110.

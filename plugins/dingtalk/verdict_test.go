@@ -190,34 +190,64 @@ func TestSigned(t *testing.T) {
 	}
 }
 
+// A receiver that refuses what DingTalk refuses takes every message.
+func TestEveryMessageIsTaken(t *testing.T) {
+	var late atomic.Int32
+	server := vendor(t, "alert", &late)
+	d := open(t, settings{URL: server.URL + "/robot/send?access_token=abcdefgh12345678", Secret: secret, Keyword: "alert"})
+	send := func(req *plugin.Request) relay.Report {
+		for now := time.Now().UnixMilli(); time.Now().UnixMilli() == now; { // the next millisecond has another signature
+		}
+		return d.Send(t.Context(), &plugin.Delivery{}, req)
+	}
+	for name, r := range messages() {
+		req, err := d.Compose(&plugin.Delivery{ID: "1"}, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := send(req); got.Verdict != relay.Delivered {
+			t.Errorf("%s: got %s (%s)", name, got.Verdict, got.Error)
+		}
+	}
+	req, _ := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
+	req.Body = []byte(`{"msgtype":"markdown","markdown":{"title":"t"}}`)
+	if got := send(req); got.Verdict != relay.MessageRefused {
+		t.Errorf("the receiver takes anything: %s", got.Verdict)
+	}
+}
+
 func TestNothingLeaks(t *testing.T) {
 	const token = "S3cretTokenOfTheHook0123456789"
 	var answer atomic.Pointer[http.HandlerFunc]
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
 	defer receiver.Close()
 	target := receiver.URL + "/robot/send?access_token=" + token
-	var signature string
+	signatures := make(chan string, 1) // of the request that is being answered
+	signature := func(r *http.Request) string {
+		s := r.URL.Query().Get("sign")
+		signatures <- s
+		return s
+	}
 	for name, a := range map[string]http.HandlerFunc{
 		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
-			signature = r.URL.Query().Get("sign")
+			signature := signature(r)
 			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 310000, "errmsg": "sign not match " + signature + " " + r.URL.RawQuery + " " + r.RequestURI + secret})
 		},
 		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			signature = r.URL.Query().Get("sign")
+			signature := signature(r)
 			w.Header().Set("X-Request-Id", token+" "+signature)
 			w.Header().Set("Location", target+"&sign="+signature)
 			w.WriteHeader(302)
 		},
 		"no JSON": func(w http.ResponseWriter, r *http.Request) {
-			signature = r.URL.Query().Get("sign")
-			_, _ = io.WriteString(w, token+" "+signature+" "+secret)
+			_, _ = io.WriteString(w, token+" "+signature(r)+" "+secret)
 		},
 		"connection broken": func(_ http.ResponseWriter, r *http.Request) {
-			signature = r.URL.Query().Get("sign")
+			signature(r)
 			panic(http.ErrAbortHandler)
 		},
 		"nonsense": func(w http.ResponseWriter, r *http.Request) {
-			signature = r.URL.Query().Get("sign")
+			signature(r)
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			_, _ = conn.Write([]byte("GARBAGE " + target + secret + "\r\n\r\n"))
 			conn.Close()
@@ -229,7 +259,8 @@ func TestNothingLeaks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		noSecret(t, name, d.Send(t.Context(), &plugin.Delivery{}, req), token, secret, signature)
+		report := d.Send(t.Context(), &plugin.Delivery{}, req)
+		noSecret(t, name, report, token, secret, <-signatures)
 	}
 	receiver.Close()
 	d := open(t, settings{URL: target, Secret: secret})
