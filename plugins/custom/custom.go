@@ -96,8 +96,8 @@ func (r *receiver) body(d *plugin.Delivery, made relay.Rendered) (body []byte, e
 }
 
 // Send implements [plugin.Destination]. The delivery's id is the webhook's, so
-// that a receiver knows a retry; the signature is of the attempt. There is no
-// Idempotency-Key: net/http would take it for a leave to send twice.
+// that a receiver knows a retry again; the signature is of this attempt. There
+// is no Idempotency-Key: with one, net/http sends a request twice on its own.
 func (r *receiver) Send(ctx context.Context, d *plugin.Delivery, req *plugin.Request) relay.Report {
 	masker := r.masker
 	if len(r.keys) > 0 {

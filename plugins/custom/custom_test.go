@@ -62,6 +62,8 @@ func TestGolden(t *testing.T) {
 		"event-adds":         {formatEvent, bare, portable(relay.Message{Text: "a text", Link: "https://example.com/new"})},
 		"event-takes-away":   {formatEvent, event, portable(relay.Message{})},
 		"event-text":         {formatEvent, event, relay.Rendered{Text: "only words"}},
+		"cloudevent":         {formatCloudEvents, event, unchanged()},
+		"cloudevent-text":    {formatCloudEvents, bare, relay.Rendered{Text: "only words"}},
 		"event-without-text": {formatEvent, event, portable(relay.Message{Link: "https://bb.example.com/issues/101"})},
 	} {
 		t.Run(name, func(t *testing.T) {

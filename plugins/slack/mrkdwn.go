@@ -57,7 +57,12 @@ func escape(dst []byte, before, r, after rune) []byte {
 		}
 	case '`':
 		return append(dst, "ˋ"...)
-	case '*', '_', '~':
+	case '_':
+		// After a letter it can only end what never began: created_at stays.
+		if !inWord(before) && !(blank(before) && blank(after)) {
+			return append(dst, lookAlike(r)...)
+		}
+	case '*', '~':
 		if !(inWord(before) && inWord(after)) && !(blank(before) && blank(after)) {
 			return append(dst, lookAlike(r)...)
 		}
