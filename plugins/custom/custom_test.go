@@ -275,7 +275,7 @@ func BenchmarkCompose(b *testing.B) {
 	for _, c := range []struct {
 		name, format string
 		made         relay.Rendered
-	}{{"bytebase", formatBytebase, unchanged()}, {"event", formatEvent, unchanged()}, {"event changed", formatEvent, relay.Rendered{Text: "x"}}, {"native", "", relay.Rendered{Native: json.RawMessage(`{}`)}}} {
+	}{{"bytebase", formatBytebase, unchanged()}, {"event", formatEvent, unchanged()}, {"event changed", formatEvent, relay.Rendered{Text: "x"}}, {"native", "", relay.Rendered{Native: json.RawMessage(`{}`)}}, {"cloudevents", formatCloudEvents, unchanged()}} {
 		b.Run(c.name, func(b *testing.B) {
 			d := mustOpen(b, settings{URL: "https://app.example.com/", Format: c.format})
 			b.ReportAllocs()

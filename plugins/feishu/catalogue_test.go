@@ -1,108 +1,23 @@
 package feishu
 
 import (
-	"encoding/json"
-	"io/fs"
-	"path"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/relay-sidecar/relay"
-	"github.com/relay-sidecar/relay/internal/scripts"
+	"github.com/relay-sidecar/relay/internal/scripts/scriptstest"
 	"github.com/relay-sidecar/relay/plugin"
-	"github.com/relay-sidecar/relay/plugin/render"
-	"github.com/relay-sidecar/relay/templates"
 )
 
-// TestCatalogue renders every type of the catalogue with the template that
-// ships for it, composes what Feishu gets, and sends it to a bot.
+// TestCatalogue composes what the shipped templates make of every event type,
+// and sends it to a bot.
 func TestCatalogue(t *testing.T) {
-	files, locales := shipped(t)
-	var entries []string
-	for _, eventType := range relay.Catalogue() {
-		entries = append(entries, eventType+".ts")
-	}
 	b := newBot(t)
 	w := open(t, settings{URL: b.url()}, "")
-	for i, c := range scripts.Compile(files, entries) {
-		eventType := relay.Catalogue()[i]
-		for language, zone := range map[string]string{"en": "UTC", "zh-CN": "Asia/Shanghai"} {
-			if language != "en" && eventType != "issue.approval_requested" {
-				continue
-			}
-			t.Run(eventType+"/"+language, func(t *testing.T) {
-				if len(c.Problems) > 0 {
-					t.Fatal(c.Problems)
-				}
-				template, err := render.New(relay.Program{Name: c.Name, Code: c.Code, Locales: locales})
-				if err != nil {
-					t.Fatal(err)
-				}
-				out, fault := template.Render(t.Context(), render.Input{Event: sample(eventType), Seed: "0199a5b0", Context: render.Context{
-					Destination: "dba-team", Provider: "feishu", Language: language, TimeZone: zone,
-					Now: time.Date(2026, 11, 21, 8, 0, 1, 0, time.UTC),
-				}})
-				if fault != nil {
-					t.Fatal(fault)
-				}
-				golden(t, filepath.Join("catalogue", eventType+"."+language), compose(t, w, out.Rendered))
-				if got := send(t, w, &plugin.Delivery{Attempt: 1}, out.Rendered); got.Verdict != relay.Delivered {
-					t.Errorf("got %s: %s", got.Verdict, got.Error)
-				}
-			})
+	scriptstest.Catalogue(t, "feishu", "ou_ann", func(t *testing.T, name string, d *plugin.Delivery, r relay.Rendered) {
+		golden(t, filepath.Join("catalogue", name), compose(t, w, r))
+		if got := send(t, w, d, r); got.Verdict != relay.Delivered {
+			t.Errorf("got %s: %s", got.Verdict, got.Error)
 		}
-	}
-}
-
-// shipped reads the templates and the translations that ship with relay.
-func shipped(t *testing.T) (map[string][]byte, *relay.Locales) {
-	t.Helper()
-	files := map[string][]byte{}
-	locales := &relay.Locales{Revision: "test", Strings: map[string]map[string]string{}}
-	err := fs.WalkDir(templates.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		raw, err := fs.ReadFile(templates.FS(), name)
-		if language, ok := strings.CutSuffix(path.Base(name), ".json"); ok && err == nil {
-			texts := map[string]string{}
-			locales.Strings[language] = texts
-			return json.Unmarshal(raw, &texts)
-		}
-		files[name] = raw
-		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files, locales
-}
-
-// sample is an event of a type with everything in it that senders give.
-func sample(eventType string) []byte {
-	level := relay.LevelInfo
-	switch {
-	case strings.HasSuffix(eventType, "failed"):
-		level = relay.LevelError
-	case strings.HasSuffix(eventType, "approval_requested"):
-		level = relay.LevelWarn
-	case strings.HasSuffix(eventType, "completed"), strings.HasSuffix(eventType, "approved"):
-		level = relay.LevelSuccess
-	}
-	raw, _ := json.Marshal(map[string]any{
-		"id": "7f0c2b1e", "type": eventType, "source": "bytebase", "time": "2026-11-21T08:00:00Z", "level": level,
-		"title": "add index to orders", "description": "Adds an index on **orders(created_at)**.",
-		"link":    "https://bytebase.example.com/projects/demo/issues/101",
-		"actor":   map[string]any{"id": 1, "name": "Alice", "email": "alice@example.com"},
-		"project": map[string]any{"id": 1, "name": "demo"},
-		"issue":   map[string]any{"id": 101, "name": "add index", "status": "DONE", "type": "bb.issue.database.schema.update"},
-		"recipients": []any{
-			map[string]any{"name": "Ann", "email": "ann@example.com", "ids": map[string]any{"feishu": "ou_ann"}},
-			map[string]any{"name": "Carol", "phone": "+8613800000000"},
-		},
-		"data": map[string]any{"environment": "prod", "stage": "Prod stage", "task": map[string]any{"name": "orders.sql", "status": "FAILED"}},
-	})
-	return raw
 }

@@ -143,11 +143,12 @@ func TestNothingLeaks(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, report.Request.URL, want)
 		}
 	}
-	var sign string
+	var sign atomic.Value
+	sign.Store("")
 	read := func(r *http.Request) string {
 		var m struct{ Sign string }
 		_ = json.NewDecoder(r.Body).Decode(&m)
-		sign = m.Sign
+		sign.Store(m.Sign)
 		return m.Sign
 	}
 	for name, a := range map[string]http.HandlerFunc{
@@ -172,10 +173,10 @@ func TestNothingLeaks(t *testing.T) {
 	} {
 		answer.Store(&a)
 		report := send(t, open(t, settings{URL: url, Secret: secret}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "see " + url + " " + secret})
-		if sign == "" {
+		if sign.Load() == "" {
 			t.Errorf("%s: nothing was signed", name)
 		}
-		check(name, report, sign)
+		check(name, report, sign.Load().(string))
 	}
 	receiver.Close()
 	report := send(t, open(t, settings{URL: url, Secret: secret}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})

@@ -1,0 +1,19 @@
+package slack
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/scripts/scriptstest"
+	"github.com/relay-sidecar/relay/plugin"
+)
+
+// TestCatalogue composes what the shipped templates make of every event type.
+func TestCatalogue(t *testing.T) {
+	scriptstest.Catalogue(t, "slack", "U012AB3CD", func(t *testing.T, name string, _ *plugin.Delivery, r relay.Rendered) {
+		body := compose(t, r)
+		refuse(t, body)
+		golden(t, filepath.Join("catalogue", name), body)
+	})
+}
