@@ -153,10 +153,17 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("/healthz answers %d", status)
 	}
 
+	if status := p.call("GET", "/readyz", "", nil); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz answers %d on a full disk", status)
+	}
+
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
 	p.until("relay accepts again", func() bool { return post() == http.StatusAccepted })
+	if status := p.call("GET", "/readyz", "", nil); status != http.StatusOK {
+		t.Errorf("/readyz answers %d when there is room again", status)
+	}
 	p.expectAll(h, accepted)
 	if _, doubles := h.counts(); doubles > 0 {
 		t.Errorf("%d events were sent twice", doubles)

@@ -64,6 +64,9 @@ type App struct {
 
 	current atomic.Pointer[snapshot]
 	ready   atomic.Bool // events are accepted
+	// diskFull is when an event was last refused for want of room, in Unix
+	// nanoseconds; 0: the last one was stored.
+	diskFull atomic.Int64
 
 	mu      sync.Mutex // held by a reload; guards the fields below
 	refused *refusal

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -84,9 +85,13 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 		}
 	}
 	appended, err := a.store.Append(ctx, events)
+	if errors.Is(err, relay.ErrDiskFull) {
+		a.diskFull.Store(time.Now().UnixNano())
+	}
 	if err != nil {
 		return nil, err
 	}
+	a.diskFull.Store(0)
 	var woken []string
 	for i, e := range events {
 		if !appended[i].Duplicate && !appended[i].Conflict {

@@ -57,6 +57,10 @@ func (a *App) pluginStatus() []pluginhost.Status {
 	return notNil(all)
 }
 
+// fullFor is how long a full disk makes relay unready. Only the next event can
+// show that there is room again, and none may come while relay is not ready.
+const fullFor = 10 * time.Second
+
 // readiness is the body of GET /readyz. relay is ready when it can accept
 // events; a plugin that is down or a destination that is paused does not change
 // that, since their deliveries wait on disk.
@@ -65,11 +69,16 @@ func (a *App) readiness() (bool, any) {
 		Status  string              `json:"status"`
 		Plugins []pluginhost.Status `json:"plugins"`
 	}{"ready", a.pluginStatus()}
-	ok := a.ready.Load()
-	if !ok {
+	full := time.Since(time.Unix(0, a.diskFull.Load())) < fullFor
+	switch {
+	case !a.ready.Load():
 		state.Status = "shutting down"
+	case full:
+		state.Status = "the disk is full"
+	default:
+		return true, state
 	}
-	return ok, state
+	return false, state
 }
 
 // Destinations lists what is configured, with what waits for it.

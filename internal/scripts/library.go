@@ -119,7 +119,7 @@ func (l *Library) log(set *Set) {
 	}
 	for _, p := range set.problems {
 		if !slices.Contains(before, p) {
-			l.options.Logger.Warn("template problem", "problem", p.Error())
+			l.options.Logger.Error("template problem", "problem", p.Error())
 		}
 	}
 	if l.set == nil || l.set.Revision != set.Revision || len(before) > 0 && len(set.problems) == 0 {
