@@ -81,16 +81,6 @@ func (p *Provider) Deliver(d *pluginpb.Delivery, done func(relay.Report)) error 
 	return nil
 }
 
-// Preview renders and composes without sending.
-func (p *Provider) Preview(ctx context.Context, d *pluginpb.Delivery) (*pluginpb.Report, error) {
-	s := p.session.Load()
-	if s == nil {
-		return nil, relay.ErrUnavailable
-	}
-	resp, err := s.client.Preview(ctx, &pluginpb.PreviewRequest{Delivery: d})
-	return resp.GetReport(), err
-}
-
 // run keeps a process running until ctx ends.
 func (p *Provider) run(ctx context.Context) {
 	var wait backoff
