@@ -1,10 +1,8 @@
 package app
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/config"
@@ -22,19 +20,32 @@ type loaded struct {
 // their settings.
 func ConfigOptions(providers []plugin.Provider) config.Options {
 	known := map[string]config.Schemas{}
+	byName := map[string]plugin.Provider{}
 	var names []string
 	for _, p := range providers {
 		d := p.Describe()
 		names = append(names, d.Name)
+		byName[d.Name] = p
 		known[d.Name] = config.Schemas{Provider: d.ProviderSchema, Destination: d.DestinationSchema, Concurrency: d.Limits.Concurrency}
 	}
-	return config.Options{Providers: names, Provider: func(name string) (config.Schemas, bool) {
-		s, ok := known[name]
-		return s, ok
-	}}
+	return config.Options{
+		Providers: names,
+		Provider: func(name string) (config.Schemas, bool) {
+			s, ok := known[name]
+			return s, ok
+		},
+		Judge: func(d config.Destination, e config.Entry) []config.Judgement {
+			var out []config.Judgement
+			_, problems := open(byName[d.Use], d, e)
+			for _, p := range problems {
+				out = append(out, config.Judgement{Entry: p.Provider, Pointer: p.Pointer, Message: p.Message, Warning: p.Warning})
+			}
+			return out
+		},
+	}
 }
 
-// loadConfig reads relay.yaml and has every provider judge its settings.
+// loadConfig reads relay.yaml, which the providers judge with the rest of it.
 func (a *App) loadConfig() (loaded, []relay.Problem, error) {
 	cfg, warnings, err := config.Load(a.o.Config, ConfigOptions(a.o.Providers))
 	a.masker.Add(cfg.Secrets...) // also of a refused one: its faults are logged
@@ -46,44 +57,22 @@ func (a *App) loadConfig() (loaded, []relay.Problem, error) {
 	for _, p := range a.o.Providers {
 		providers[p.Describe().Name] = p
 	}
-	var faults config.Problems
 	for _, d := range cfg.Destinations {
-		place, problems := open(providers[d.Use], cfg, d)
-		for _, p := range problems {
-			problem := cfg.Problem(d.Name, p.Provider, p.Pointer, p.Message)
-			if p.Warning {
-				warnings = append(warnings, problem)
-			} else {
-				faults = append(faults, problem)
-			}
-		}
-		if place != nil {
+		if place, _ := open(providers[d.Use], d, cfg.Entries[d.Entry]); place != nil {
 			out.windows[d.Name] = windows(providers[d.Use], d, place)
 		}
-	}
-	inOrder(warnings)
-	inOrder(faults)
-	if len(faults) > 0 {
-		return out, warnings, faults
 	}
 	return out, warnings, nil
 }
 
-// inOrder sorts problems as they stand in the file.
-func inOrder(problems []relay.Problem) {
-	slices.SortStableFunc(problems, func(a, b relay.Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-}
-
 // open has a provider judge one destination's settings.
-func open(p plugin.Provider, cfg *config.Config, d config.Destination) (plugin.Destination, []plugin.Problem) {
-	description, entry := p.Describe(), cfg.Entries[d.Entry].Settings
+func open(p plugin.Provider, d config.Destination, e config.Entry) (plugin.Destination, []plugin.Problem) {
+	description := p.Describe()
 	masker := &relay.Masker{}
-	masker.Add(relay.SecretsIn(description.ProviderSchema, entry)...)
+	masker.Add(relay.SecretsIn(description.ProviderSchema, e.Settings)...)
 	masker.Add(relay.SecretsIn(description.DestinationSchema, d.Settings)...)
 	place, problems := p.Open(plugin.Settings{
-		Destination: d.Name, Entry: d.Entry, Provider: entry, Target: d.Settings, Masker: masker, Logger: discardLogger(),
+		Destination: d.Name, Entry: e.Name, Provider: e.Settings, Target: d.Settings, Masker: masker, Logger: discardLogger(),
 	})
 	for i := range problems {
 		problems[i].Message = masker.Mask(problems[i].Message)

@@ -33,6 +33,18 @@ type Options struct {
 	Provider func(name string) (Schemas, bool)
 	// Providers names every provider that Provider knows.
 	Providers []string
+	// Judge is what only a destination's provider can say about settings that
+	// fit the schemas. It is asked about every destination that has no fault so
+	// far, whatever is wrong elsewhere in the file. nil: nobody is asked.
+	Judge func(d Destination, e Entry) []Judgement
+}
+
+// Judgement is a provider's word about a destination's settings.
+type Judgement struct {
+	Entry   bool   // it is about the entry's settings, not the destination's
+	Pointer string // JSON pointer to the value
+	Message string // what is wrong and the remedy, without secrets
+	Warning bool   // the settings are usable all the same
 }
 
 // Schemas is what a provider says about its settings.
@@ -172,6 +184,7 @@ func Load(path string, o Options) (*Config, []relay.Problem, error) {
 			instance := l.instance(root)
 			l.check(instance, root)
 			l.rules(root)
+			l.judge(instance.(map[string]any), root)
 			if len(l.problems) == 0 {
 				l.decode(cfg, instance.(map[string]any))
 				cfg.index = positions(root)

@@ -1,0 +1,47 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// judge asks the providers about the destinations that have no fault so far.
+func (l *loader) judge(instance map[string]any, root *node) {
+	if l.o.Judge == nil {
+		return
+	}
+	s := core()
+	entryKeys, common := below(s, "$defs", "entry", "properties"), below(s, "$defs", "destination", "properties")
+	providers, destinations := below(instance, "providers"), below(instance, "destinations")
+	places := &Config{File: l.path, index: positions(root)}
+	for _, name := range slices.Sorted(maps.Keys(destinations)) {
+		d := Destination{Name: name}
+		target := below(destinations, name)
+		d.Entry, _ = target["provider"].(string)
+		entry := entryOf(d.Entry, below(providers, d.Entry), entryKeys)
+		if _, known := l.o.Provider(entry.Use); !known || l.faulty("destinations."+name) || l.faulty("providers."+d.Entry) {
+			continue
+		}
+		d.Use, d.Settings = entry.Use, owned(target, common)
+		places.Destinations = []Destination{d}
+		for _, j := range l.o.Judge(d, entry) {
+			problem := places.Problem(name, j.Entry, j.Pointer, j.Message)
+			if j.Warning {
+				l.warnings = append(l.warnings, problem)
+			} else {
+				l.problems = append(l.problems, problem)
+			}
+		}
+	}
+}
+
+// faulty reports whether something at or below a path is at fault.
+func (l *loader) faulty(path string) bool {
+	for _, p := range l.problems {
+		if p.Path == path || strings.HasPrefix(p.Path, path+".") {
+			return true
+		}
+	}
+	return false
+}
