@@ -163,6 +163,7 @@ type Pause struct {
 	Reason      string    `json:"reason"`
 	Since       time.Time `json:"since"`
 	Manual      bool      `json:"manual"`   // by a person: only resume ends it
+	Probe       bool      `json:"probe"`    // one delivery may be tried now and then
 	Settings    string    `json:"settings"` // the revision that the vendor refused: other settings end the pause
 }
 

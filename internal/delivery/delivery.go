@@ -147,7 +147,8 @@ func (e *Engine) load(ctx context.Context) error {
 		return fmt.Errorf("read pauses: %w", err)
 	}
 	for _, p := range pauses {
-		e.lane(p.Destination).pause = &p
+		l := e.lane(p.Destination)
+		l.pause, l.probeAt = &p, time.Now().Add(probeWait(0))
 	}
 	dues, err := e.o.Store.Dues(ctx)
 	if err != nil {
@@ -211,7 +212,7 @@ func (e *Engine) pause(ctx context.Context, l *lane, p relay.Pause) error {
 	if err != nil && (p.Manual || !errors.Is(err, relay.ErrDiskFull)) {
 		return fmt.Errorf("pause %s: %w", l.Name, err)
 	}
-	l.pause = &p
+	l.pause, l.probes, l.probeAt = &p, 0, p.Since.Add(probeWait(0))
 	e.giveBack(l)
 	return nil
 }
@@ -278,6 +279,7 @@ func (e *Engine) turn(ctx context.Context, claim bool) error {
 	for _, c := range claimed {
 		l := e.lane(c.Destination)
 		l.queue = append(l.queue, c)
+		l.probing = l.pause != nil
 	}
 	for _, d := range dues {
 		e.feed(e.lane(d.Destination))
@@ -319,10 +321,23 @@ func (e *Engine) report(ctx context.Context, r reported, now time.Time) error {
 		l.due = o.Due
 	}
 	e.log(l, r, o)
-	if r.Verdict == relay.DestinationRefused && l.pause == nil {
-		e.o.Logger.Error("destination paused", "destination", l.Name, "reason", r.Error,
+	probed, refused := l.probing, r.Verdict == relay.DestinationRefused
+	l.probing = false
+	switch {
+	case refused && l.pause == nil:
+		e.o.Logger.Error("destination paused", "destination", l.Name, "reason", r.Error, "probes", r.Probe,
 			"hint", "change its settings or run: relay destinations resume "+l.Name)
-		return e.pause(ctx, l, relay.Pause{Destination: l.Name, Reason: r.Error})
+		if err := e.pause(ctx, l, relay.Pause{Destination: l.Name, Reason: r.Error, Probe: r.Probe}); err != nil {
+			return err
+		}
+	case probed && (refused || r.Lost):
+		l.probes++
+		l.probeAt = now.Add(probeWait(l.probes))
+	case probed:
+		e.o.Logger.Info("destination resumed", "destination", l.Name, "why", "a delivery was not refused any more")
+		if err := e.resume(ctx, l); err != nil {
+			return err
+		}
 	}
 	e.feed(l)
 	return nil
@@ -381,6 +396,10 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 	}
 	for _, l := range e.lanes {
 		switch {
+		case l.mayProbe():
+			if e.o.Sender.Ready(l.Name) {
+				earlier(later(l.due, l.probeAt))
+			}
 		case l.due.IsZero() || !l.mayStart() || l.room() <= 0:
 		case l.due.After(now):
 			earlier(l.due)
@@ -389,6 +408,13 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 		}
 	}
 	return next.Sub(now)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // drain ends a run: verdicts are recorded as they come, nothing new starts.

@@ -262,6 +262,42 @@ func TestRefusedDestinationIsHeldAndGoesOnWithNewSettings(t *testing.T) {
 	})
 }
 
+func TestRefusedDestinationIsProbedWhereThatIsAllowed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var began time.Time
+		w := newWorld(t, func(c relay.Claimed) relay.Report {
+			if c.Destination == "gone" {
+				return relay.Report{Verdict: relay.DestinationRefused, Error: "410"}
+			}
+			if time.Since(began) < 30*time.Minute {
+				return relay.Report{Verdict: relay.DestinationRefused, Error: "404", Probe: true}
+			}
+			return relay.Report{Verdict: relay.Delivered}
+		}, destination("d"), destination("gone"))
+		defer w.close()
+		began = time.Now()
+		ids := w.accept("d", "d", "d", "gone", "gone")
+		settle(2 * time.Hour)
+		var at []time.Duration
+		for _, start := range w.started("d") {
+			at = append(at, start.Sub(began).Round(time.Second))
+		}
+		// Refused at once, then probed after 1, 5 and 15 minutes, and let go by the last probe.
+		want := []time.Duration{0, time.Minute, 6 * time.Minute, 21 * time.Minute, 36 * time.Minute, 36 * time.Minute, 36 * time.Minute}
+		if !slices.Equal(at, want) {
+			t.Errorf("attempts at %v, want %v", at, want)
+		}
+		for _, id := range ids[:3] {
+			if got := w.delivery(id); got.State != relay.StateDelivered {
+				t.Errorf("state %s (%s)", got.State, got.Reason)
+			}
+		}
+		if n := len(w.started("gone")); n != 1 {
+			t.Errorf("one that is gone for good was tried %d times", n)
+		}
+	})
+}
+
 func TestManualPauseOutlivesARestart(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, always(relay.Report{Verdict: relay.Delivered}), destination("d"))

@@ -18,6 +18,11 @@ type lane struct {
 	limits   []limit
 	ledgers  []*ledger // of the limits, each once
 	failing  string    // the last error, logged once
+
+	// While the lane is paused and probes are allowed:
+	probeAt time.Time // not before
+	probes  int       // in a row that were refused
+	probing bool      // one delivery is on its way
 }
 
 // limit is a window of a lane with the log that it shares.
@@ -37,10 +42,14 @@ func (e *Engine) claims(now time.Time) []relay.ClaimRequest {
 	var out []relay.ClaimRequest
 	reserved := map[*ledger]int{} // by lanes that share a log
 	for _, l := range e.lanes {
-		if !l.open(now) || !e.o.Sender.Ready(l.Name) {
+		probe := l.mayProbe() && !now.Before(l.probeAt) && !l.due.After(now)
+		if !probe && !l.open(now) || !e.o.Sender.Ready(l.Name) {
 			continue
 		}
 		n := l.room()
+		if probe {
+			n = 1
+		}
 		for _, limit := range l.limits {
 			n = min(n, limit.allowed(limit.rate, now)-reserved[limit.ledger])
 		}
@@ -59,7 +68,26 @@ func (l *lane) open(now time.Time) bool {
 	return l.mayStart() && !l.due.IsZero() && !l.due.After(now)
 }
 
-func (l *lane) mayStart() bool { return l.known && !l.Disabled && l.pause == nil }
+func (l *lane) mayStart() bool {
+	return l.known && !l.Disabled && (l.pause == nil || l.probing)
+}
+
+// mayProbe reports whether a refused destination may be tried with its oldest
+// delivery, once it is time.
+func (l *lane) mayProbe() bool {
+	return l.pause != nil && l.pause.Probe && l.known && !l.Disabled && !l.probing && l.inflight == 0 && !l.due.IsZero()
+}
+
+// probeWait is the wait before the next probe: 1 min, 5 min, then always 15 min.
+func probeWait(refused int) time.Duration {
+	switch refused {
+	case 0:
+		return time.Minute
+	case 1:
+		return 5 * time.Minute
+	}
+	return 15 * time.Minute
+}
 
 // room is how many more deliveries may be claimed, but for rates. With a rate
 // those are only the ones that start at once: the others wait in the store.

@@ -57,7 +57,7 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.claim, `UPDATE deliveries INDEXED BY deliveries_open SET state = 'sending', claim = ?, waited = waited + max(0, ? - due), updated = ?
 			WHERE destination = ? AND finished IS NULL AND state = 'pending' AND (due, seq) <= (?, ?)`},
 
-		{&s.pause, `INSERT OR REPLACE INTO pauses (destination, part, reason, since, manual, settings) VALUES (?, ?, ?, ?, ?, ?)`},
+		{&s.pause, `INSERT OR REPLACE INTO pauses (destination, part, reason, since, manual, settings, probe) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.resume, `DELETE FROM pauses WHERE destination = ? AND part = ?`},
 
 		{&s.finished, `SELECT seq, event_seq FROM deliveries INDEXED BY deliveries_finished WHERE finished < ? ORDER BY finished LIMIT ?`},

@@ -63,6 +63,7 @@ CREATE TABLE pauses (
     since       INTEGER NOT NULL,
     manual      INTEGER NOT NULL,
     settings    TEXT    NOT NULL,
+    probe       INTEGER NOT NULL,       -- one delivery may be tried now and then
     PRIMARY KEY (destination, part)
 ) WITHOUT ROWID;
 

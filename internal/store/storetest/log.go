@@ -29,7 +29,7 @@ func pauseHeld(b *bench) {
 }
 
 func pauseReopened(b *bench) {
-	first := relay.Pause{Destination: "a", Reason: "gone", Since: b.options.Now(), Settings: "s1"}
+	first := relay.Pause{Probe: true, Destination: "a", Reason: "gone", Since: b.options.Now(), Settings: "s1"}
 	second := relay.Pause{Destination: "b", Reason: "by hand", Since: b.options.Now().Add(time.Second), Manual: true}
 	b.must(b.Pause(b.ctx, relay.Pause{Destination: "a", Reason: "earlier"}))
 	b.must(b.Pause(b.ctx, second))
