@@ -48,7 +48,7 @@ func reap(child int) (code int, ended bool) {
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
 		switch {
 		case err == syscall.EINTR:
-		case pid <= 0: // nothing more for now
+		case pid <= 0: // nobody else has ended
 			return 0, false
 		case pid != child: // an orphan
 		case status.Signaled():

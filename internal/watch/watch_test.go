@@ -155,11 +155,11 @@ var ways = map[string]struct {
 		return dir
 	}, func(t *testing.T, dir string, n int) { must(t, os.Remove(fmt.Sprintf("%s/slack/%d.ts", dir, n))) }},
 	"directory of a tree behind a link": {func(t *testing.T, dir string) string {
-		write(t, dir+"/shared/default.ts", "text")
+		write(t, dir+"/common/default.ts", "text")
 		must(t, os.MkdirAll(dir+"/templates", 0o700))
-		must(t, os.Symlink("../shared", dir+"/templates/slack"))
+		must(t, os.Symlink("../common", dir+"/templates/slack"))
 		return dir + "/templates"
-	}, func(t *testing.T, dir string, n int) { write(t, dir+"/shared/default.ts", fmt.Sprint("text ", n)) }},
+	}, func(t *testing.T, dir string, n int) { write(t, dir+"/common/default.ts", fmt.Sprint("text ", n)) }},
 }
 
 func oneFile(t *testing.T, dir string) string {
