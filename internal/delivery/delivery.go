@@ -213,6 +213,7 @@ func (e *Engine) pause(ctx context.Context, l *lane, p relay.Pause) error {
 		return fmt.Errorf("pause %s: %w", l.Name, err)
 	}
 	l.pause, l.probes, l.probeAt = &p, 0, p.Since.Add(probeWait(0))
+	l.probing = false // one that is on its way says nothing about this pause
 	e.giveBack(l)
 	return nil
 }
@@ -398,7 +399,7 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 		switch {
 		case l.mayProbe():
 			if e.o.Sender.Ready(l.Name) {
-				earlier(later(l.due, l.probeAt))
+				earlier(later(later(l.due, l.probeAt), l.next(now)))
 			}
 		case l.due.IsZero() || !l.mayStart() || l.room() <= 0:
 		case l.due.After(now):

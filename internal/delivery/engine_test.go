@@ -24,10 +24,11 @@ type world struct {
 	engine *delivery.Engine
 	answer func(relay.Claimed) relay.Report // runs in a goroutine of its own; may sleep
 
-	mu     sync.Mutex
-	starts map[string][]time.Time // destination → when attempts began
-	events []string               // event ids in the order of their attempts
-	down   bool                   // the provider takes nothing
+	mu      sync.Mutex
+	starts  map[string][]time.Time // destination → when attempts began
+	events  []string               // event ids in the order of their attempts
+	down    bool                   // the provider takes nothing
+	refuses int                    // so many deliveries are not taken although it is ready
 
 	stop  context.CancelFunc
 	ended chan error
@@ -75,6 +76,10 @@ func (w *world) Ready(string) bool {
 func (w *world) Send(c relay.Claimed, done func(relay.Report)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.refuses > 0 {
+		w.refuses--
+		return relay.ErrUnavailable
+	}
 	if w.down {
 		return relay.ErrUnavailable
 	}
@@ -294,6 +299,124 @@ func TestRefusedDestinationIsProbedWhereThatIsAllowed(t *testing.T) {
 		}
 		if n := len(w.started("gone")); n != 1 {
 			t.Errorf("one that is gone for good was tried %d times", n)
+		}
+	})
+}
+
+func TestProbeIsOneDeliveryHoweverManyAreHeld(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := destination("d")
+		d.Concurrency = 8
+		w := newWorld(t, func(relay.Claimed) relay.Report {
+			time.Sleep(5 * time.Second) // others could start meanwhile
+			return relay.Report{Verdict: relay.DestinationRefused, Error: "404", Probe: true}
+		}, d)
+		defer w.close()
+		for range 40 {
+			w.accept("d")
+		}
+		settle(30 * time.Second)
+		first := len(w.started("d")) // what was in flight when it was refused
+		settle(time.Minute)
+		if n := len(w.started("d")) - first; n != 1 {
+			t.Errorf("the first probe sent %d deliveries", n)
+		}
+		settle(6 * time.Minute)
+		if n := len(w.started("d")) - first; n != 2 {
+			t.Errorf("two probes sent %d deliveries", n)
+		}
+	})
+}
+
+func TestManualPauseDuringAProbeHolds(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var began time.Time
+		w := newWorld(t, func(relay.Claimed) relay.Report {
+			if time.Since(began) < time.Second {
+				return relay.Report{Verdict: relay.DestinationRefused, Error: "404", Probe: true}
+			}
+			time.Sleep(10 * time.Second)
+			return relay.Report{Verdict: relay.Delivered}
+		}, destination("d"))
+		defer w.close()
+		began = time.Now()
+		w.accept("d", "d", "d")
+		settle(65 * time.Second) // the probe is in flight
+		if err := w.engine.Pause(t.Context(), "d", "maintenance"); err != nil {
+			t.Fatal(err)
+		}
+		settle(time.Hour)
+		if n := len(w.started("d")); n != 2 {
+			t.Errorf("%d attempts began, want the refused one and the probe", n)
+		}
+	})
+}
+
+func TestProbeThatCannotBeSentIsNoResume(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, always(relay.Report{Verdict: relay.DestinationRefused, Error: "404", Probe: true}), destination("d"))
+		defer w.close()
+		w.accept("d", "d", "d")
+		settle(time.Second)
+		w.mu.Lock()
+		w.refuses = 1 // ready, and then not after all
+		w.mu.Unlock()
+		settle(3 * time.Minute)
+		if n := len(w.started("d")); n != 2 {
+			t.Errorf("%d attempts began, want the first and one probe", n)
+		}
+	})
+}
+
+func TestProbeWaitsAsTheVendorAsks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		a, b := destination("a"), destination("b")
+		a.Windows = []delivery.Window{{Key: "app"}}
+		b.Windows = a.Windows
+		w := newWorld(t, func(c relay.Claimed) relay.Report {
+			if c.Destination == "a" {
+				return relay.Report{Verdict: relay.DestinationRefused, Error: "404", Probe: true}
+			}
+			return relay.Report{Verdict: relay.Temporary, RetryAfter: time.Hour, Error: "too fast"}
+		}, a, b)
+		defer w.close()
+		w.accept("a")
+		settle(time.Second)
+		w.accept("b")
+		settle(50 * time.Minute) // an engine that spins meanwhile would never get here
+		if n := len(w.started("a")); n != 1 {
+			t.Errorf("%d attempts although the vendor asked to wait", n)
+		}
+		settle(15 * time.Minute)
+		if n := len(w.started("a")); n != 2 {
+			t.Errorf("%d attempts after the wait, want the first and one probe", n)
+		}
+	})
+}
+
+func TestVendorsWaitHoldsWhatIsClaimedAhead(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := destination("d")
+		d.Concurrency, d.Windows = 2, []delivery.Window{{Key: "app"}}
+		var began time.Time
+		w := newWorld(t, func(relay.Claimed) relay.Report {
+			if time.Since(began) < time.Minute {
+				return relay.Report{Verdict: relay.Temporary, RetryAfter: time.Minute, Error: "too fast"}
+			}
+			return relay.Report{Verdict: relay.Delivered}
+		}, d)
+		defer w.close()
+		began = time.Now()
+		for range 8 {
+			w.accept("d")
+		}
+		settle(50 * time.Second)
+		if n := len(w.started("d")); n > 2 {
+			t.Errorf("%d started although the vendor asked to wait", n)
+		}
+		settle(2 * time.Minute)
+		if n := len(w.started("d")); n < 8 || n > 10 {
+			t.Errorf("%d attempts in the end, want 8 and those that were asked to wait", n)
 		}
 	})
 }

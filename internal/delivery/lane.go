@@ -68,9 +68,7 @@ func (l *lane) open(now time.Time) bool {
 	return l.mayStart() && !l.due.IsZero() && !l.due.After(now)
 }
 
-func (l *lane) mayStart() bool {
-	return l.known && !l.Disabled && (l.pause == nil || l.probing)
-}
+func (l *lane) mayStart() bool { return l.known && !l.Disabled && l.pause == nil }
 
 // mayProbe reports whether a refused destination may be tried with its oldest
 // delivery, once it is time.
@@ -127,10 +125,15 @@ func (l *lane) hold(until time.Time) {
 	}
 }
 
+// held reports whether the vendor asked to wait.
+func (l *lane) held(now time.Time) bool {
+	return slices.ContainsFunc(l.ledgers, func(shared *ledger) bool { return now.Before(shared.closed) })
+}
+
 // feed starts what is queued as slots are free, and gives back what may not
 // start any more.
 func (e *Engine) feed(l *lane) {
-	mayStart := l.mayStart() && !e.stopping
+	mayStart := (l.mayStart() || l.probing) && !e.stopping && !l.held(time.Now())
 	for len(l.queue) > 0 && mayStart && l.inflight < l.Concurrency {
 		c := l.queue[0]
 		l.queue[0] = relay.Claimed{} // its event can go
@@ -156,6 +159,9 @@ func (e *Engine) giveBack(l *lane) {
 		l.due = now
 	}
 	l.queue = nil
+	if l.probing && l.inflight == 0 {
+		l.probing = false // the probe was not sent
+	}
 }
 
 // record puts an outcome on the list of those that the next step records.
