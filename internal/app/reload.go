@@ -49,9 +49,10 @@ func (a *App) Reload(ctx context.Context) error {
 	}
 	if err != nil {
 		a.refuse(cfg.Config, err)
-		// Its files are watched, so that mending one of them is noticed; the
-		// templates are taken up all the same.
-		a.watcher.Set(slices.Concat(running.cfg.Files, cfg.Files, []string{running.cfg.Templates}))
+		// Its files are watched, so that mending one of them is noticed (after a
+		// swap, which watches those of what runs); the templates are taken up all
+		// the same.
+		defer a.watcher.Set(slices.Concat(running.cfg.Files, cfg.Files, []string{running.cfg.Templates}))
 		cfg = running.cfg
 	} else {
 		a.refused, a.said = nil, ""
