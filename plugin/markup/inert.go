@@ -32,7 +32,7 @@ func Inert(dst []byte, before, r, after rune) []byte {
 			return append(dst, "!"+Hidden...)
 		}
 	case '<':
-		if !blank(after) && after != '=' && !unicode.IsDigit(after) {
+		if !blank(after) { // also before digits and signs: <5@a.b> is an address
 			return append(dst, "‹"...)
 		}
 	case '`':

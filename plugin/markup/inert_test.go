@@ -54,7 +54,7 @@ func TestInert(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"[prod] disk full: 97% of a_b, 3 * 4 < 5 <= 6 - 7!": "[prod] disk full: 97% of a_b, 3 * 4 < 5 <= 6 - 7!" + Hidden,
+		"[prod] disk full: 97% of a_b, 3 * 4 < 5 <= 6 - 7!": "[prod] disk full: 97% of a_b, 3 * 4 < 5 ‹= 6 - 7!" + Hidden,
 		"a\n# b":    "a\n" + Hidden + "# b",
 		"_a_ __b_c": "ˍa_ ˍˍb_c",
 	} {

@@ -144,6 +144,7 @@ func (w *writer) list(list *ast.List, source []byte) {
 			w.separate(1)
 		}
 		w.atom(marker)
+		w.before = 0 // what follows begins a line of its own
 		leave := w.indent(strings.Repeat(" ", utf8.RuneCountInString(marker)))
 		w.fresh = true
 		for c := item.FirstChild(); c != nil && !w.full; c = c.NextSibling() {

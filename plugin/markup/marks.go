@@ -1,6 +1,7 @@
 package markup
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,7 +18,7 @@ func (w *writer) closeAll(open []mark) {
 // reopen writes opening marks whose room was claimed.
 func (w *writer) reopen(open []mark) {
 	for _, m := range open {
-		m.begin = len(w.out)
+		m.begin, m.before = len(w.out), w.before
 		w.out = append(w.out, m.Open...)
 		m.start = len(w.out)
 		w.used += w.style.Unit.Len(m.Open)
@@ -71,9 +72,10 @@ func (w *writer) pop() {
 	last := len(w.open) - 1
 	m := w.open[last]
 	w.open = w.open[:last]
-	if len(w.out) == m.start {
+	if content := w.out[m.start:]; len(bytes.TrimSpace(content)) == 0 {
+		w.used -= w.style.Unit.Len(m.Open) + w.style.Unit.Len(string(content))
 		w.out = w.out[:m.begin]
-		w.used -= w.style.Unit.Len(m.Open)
+		w.before = m.before
 		w.owed -= m.units
 		if w.safe.out > len(w.out) {
 			w.safe = place{}

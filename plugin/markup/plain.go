@@ -12,7 +12,7 @@ func (w *writer) plain(s string, code bool) {
 		escape = w.style.EscapeCode
 	}
 	for i := 0; i < len(s) && !w.full; {
-		if n := simple(s[i:], w.room()-w.used-w.owed-w.ellipsis); n > 1 && w.before != 0 && !w.closed && w.pending == 0 {
+		if n := simple(s[i:], w.room()-w.used-w.owed-w.ellipsis); n > 1 && w.before != 0 && w.number == 0 && !w.closed && w.pending == 0 {
 			// Letters need no escape: all that fit at once.
 			w.out = append(w.out, s[i:i+n]...)
 			w.used += n
@@ -42,7 +42,24 @@ func (w *writer) plain(s string, code bool) {
 			w.scratch = utf8.AppendRune(w.scratch, r)
 		}
 		w.put(w.scratch, w.style.Unit.Len(string(w.scratch)))
-		w.before = r
+		w.began(r)
+	}
+}
+
+// began notes a character. What follows an indentation, or a number such as
+// "1. " that begins a list, still begins the line.
+func (w *writer) began(r rune) {
+	begins := w.before == 0
+	w.before = r
+	switch {
+	case (r == ' ' || r == '\t') && (begins || w.number == 2):
+		w.before, w.number = 0, 0
+	case r >= '0' && r <= '9' && (begins || w.number == 1):
+		w.number = 1
+	case (r == '.' || r == ')') && w.number == 1 && !begins:
+		w.number = 2
+	default:
+		w.number = 0
 	}
 }
 

@@ -35,6 +35,7 @@ type writer struct {
 	lastPrefix string // of the last line written
 	fresh      bool   // a list's marker was just written: the text follows on the same line
 	before     rune   // the last character, for Escape; 0: a line begins
+	number     int    // at the beginning of a line: 1 within a number, 2 behind its dot
 	closed     bool   // a mark was just closed: a letter needs Joint
 	scratch    []byte
 }
@@ -42,10 +43,11 @@ type writer struct {
 // mark is markup that is open.
 type mark struct {
 	Marks
-	units int  // of Close
-	begin int  // where Open begins in out
-	start int  // where its content begins in out
-	lines bool // spans lines: not closed and opened again at their ends
+	units  int  // of Close
+	begin  int  // where Open begins in out
+	start  int  // where its content begins in out
+	lines  bool // spans lines: not closed and opened again at their ends
+	before rune // the character before Open
 }
 
 // place is a place in out to go back to.
