@@ -157,7 +157,7 @@ func (w *writer) lineBreak() {
 	}
 	open := w.open
 	for _, m := range open {
-		if len(w.out) == m.start {
+		if len(bytes.TrimSpace(w.out[m.start:])) == 0 {
 			return // nothing was written in it yet: the break would stand alone
 		}
 	}
