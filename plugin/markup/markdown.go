@@ -89,6 +89,7 @@ func (w *writer) block(n ast.Node, source []byte) {
 		w.separate(2)
 		if w.fresh { // on a line that has begun
 			w.atom(w.style.Quote)
+			w.before = 0 // what is quoted begins a line of its own
 			w.fresh = true
 		}
 		leave := w.indent(w.style.Quote)
