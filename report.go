@@ -44,6 +44,17 @@ type Report struct {
 	TemplateRevision string
 	TemplateError    *TemplateError // the template failed; the message is the built-in default's
 	Message          json.RawMessage
-	Request          *Request
-	Response         *Response
+	Request          *Request  // of the last call
+	Response         *Response // to it
+	Steps            []Step    // the calls before the last, where an attempt takes several
+}
+
+// Step is one call to a vendor among those that an attempt takes: a token, a
+// look-up, the opening of a chat.
+type Step struct {
+	Name       string    `json:"name"` // the vendor's word for the call, such as users.lookupByEmail
+	DurationMS int64     `json:"duration_ms"`
+	Request    *Request  `json:"request"`
+	Response   *Response `json:"response"` // null: there was no answer
+	Error      string    `json:"error,omitempty"`
 }

@@ -17,7 +17,7 @@ import (
 func decodeDelivery(d *pluginpb.Delivery) (*Delivery, error) {
 	c := d.Context
 	out := &Delivery{
-		ID: d.Id, Attempt: int(d.Attempt), EventID: d.EventId, Event: d.Event,
+		ID: d.Id, Attempt: int(d.Attempt), EventID: d.EventId, Event: d.Event, User: d.User,
 		Context: Context{
 			Destination: c.GetDestination(), Provider: c.GetProvider(), Direct: c.GetDirect(),
 			Language: c.GetLanguage(), TimeZone: c.GetTimeZone(), Now: time.UnixMilli(c.GetNowMs()),
@@ -52,13 +52,27 @@ func encodeReport(r *relay.Report) *pluginpb.Report {
 	if e := r.TemplateError; e != nil {
 		out.TemplateError = &pluginpb.TemplateError{File: e.File, Line: uint32(e.Line), Column: uint32(e.Column), Message: e.Message}
 	}
-	if q := r.Request; q != nil {
-		out.Request = &pluginpb.HTTPRequest{Method: q.Method, Url: q.URL, Headers: q.Headers, Body: []byte(q.Body)}
-	}
-	if a := r.Response; a != nil {
-		out.Response = &pluginpb.HTTPResponse{Status: uint32(a.Status), Headers: a.Headers, Body: []byte(a.Body)}
+	out.Request, out.Response = encodeRequest(r.Request), encodeResponse(r.Response)
+	for _, s := range r.Steps {
+		out.Steps = append(out.Steps, &pluginpb.Step{
+			Name: s.Name, DurationMs: s.DurationMS, Error: s.Error, Request: encodeRequest(s.Request), Response: encodeResponse(s.Response),
+		})
 	}
 	return out
+}
+
+func encodeRequest(q *relay.Request) *pluginpb.HTTPRequest {
+	if q == nil {
+		return nil
+	}
+	return &pluginpb.HTTPRequest{Method: q.Method, Url: q.URL, Headers: q.Headers, Body: []byte(q.Body)}
+}
+
+func encodeResponse(a *relay.Response) *pluginpb.HTTPResponse {
+	if a == nil {
+		return nil
+	}
+	return &pluginpb.HTTPResponse{Status: uint32(a.Status), Headers: a.Headers, Body: []byte(a.Body)}
 }
 
 // What relay keeps of a report at most, in bytes. A plugin that follows the
@@ -66,6 +80,7 @@ func encodeReport(r *relay.Report) *pluginpb.Report {
 const (
 	maxReportText = 4 << 10
 	maxReportBody = 16 << 10
+	maxSteps      = 32
 )
 
 // DecodeReport reads a plugin's report, which may be a stranger's: it is cut to
@@ -83,11 +98,42 @@ func DecodeReport(r *pluginpb.Report) relay.Report {
 	if v := int(r.GetVerdict()); v > 0 && v < len(verdicts) {
 		out.Verdict = verdicts[v]
 	}
-	if q := r.GetRequest(); q != nil {
-		out.Request = &relay.Request{Method: cut(q.Method, maxReportText), URL: cut(q.Url, maxReportText), Headers: q.Headers, Body: cut(string(q.Body), maxReportBody)}
+	out.Request, out.Response = decodeRequest(r.GetRequest()), decodeResponse(r.GetResponse())
+	for _, s := range r.GetSteps()[:min(len(r.GetSteps()), maxSteps)] {
+		out.Steps = append(out.Steps, relay.Step{
+			Name: cut(s.Name, maxReportText), DurationMS: s.DurationMs, Error: cut(s.Error, maxReportText),
+			Request: decodeRequest(s.Request), Response: decodeResponse(s.Response),
+		})
 	}
-	if a := r.GetResponse(); a != nil {
-		out.Response = &relay.Response{Status: int(a.Status), Headers: a.Headers, Body: cut(string(a.Body), maxReportBody)}
+	return out
+}
+
+func decodeRequest(q *pluginpb.HTTPRequest) *relay.Request {
+	if q == nil {
+		return nil
+	}
+	return &relay.Request{Method: cut(q.Method, maxReportText), URL: cut(q.Url, maxReportText), Headers: q.Headers, Body: cut(string(q.Body), maxReportBody)}
+}
+
+func decodeResponse(a *pluginpb.HTTPResponse) *relay.Response {
+	if a == nil {
+		return nil
+	}
+	return &relay.Response{Status: int(a.Status), Headers: a.Headers, Body: cut(string(a.Body), maxReportBody)}
+}
+
+// DecodeMatch reads a plugin's answer about a person, with the same care as a
+// report: an answer that is none of those that a look-up may have is temporary.
+func DecodeMatch(m *pluginpb.Match) Match {
+	out := Match{
+		User: cut(m.GetUser(), maxReportText), Keep: max(0, time.Duration(m.GetKeepMs())*time.Millisecond),
+		Report: DecodeReport(m.GetReport()),
+	}
+	switch {
+	case out.User != "":
+		out.Verdict, out.Error = "", ""
+	case out.Verdict != relay.Unmatched && out.Verdict != relay.DestinationRefused && out.Verdict != relay.Temporary:
+		out.Verdict = relay.Temporary // nothing was sent, whatever went wrong
 	}
 	return out
 }

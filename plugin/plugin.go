@@ -28,7 +28,8 @@ type Provider interface {
 
 	// Open makes a destination from settings that passed the schemas, or says
 	// every fault in them. It may keep what it is given; it does not use the
-	// network. relay opens a destination anew when its settings change.
+	// network. relay opens a destination anew when its settings change. Settings
+	// without a channel are a Problem with NoChannel.
 	Open(s Settings) (Destination, []Problem)
 }
 
@@ -63,6 +64,9 @@ type Window struct {
 	// secrets: it is hashed before it leaves the process.
 	Key  string
 	Rate relay.Rate
+	// PerUser counts the messages to each person apart, where the vendor limits
+	// what one person gets. It is for direct messages only.
+	PerUser bool
 }
 
 // Description is who a provider is.
@@ -75,6 +79,7 @@ type Description struct {
 	ProviderSchema    json.RawMessage
 	DestinationSchema json.RawMessage
 	Limits            Limits
+	Direct            DirectLimits // of a [DirectProvider]
 }
 
 // Limits are the defaults of a provider's destinations.
@@ -100,6 +105,9 @@ type Problem struct {
 	Pointer  string // JSON pointer to the value, such as "/url"
 	Message  string // what is wrong and the remedy; never the value of a secret
 	Warning  bool   // the settings are usable all the same
+	// NoChannel: the settings name no channel. That is a fault, unless the
+	// destination has direct messages that never fall back to a channel.
+	NoChannel bool
 }
 
 // Delivery is what Compose and Send are about. It is read only.
@@ -108,6 +116,7 @@ type Delivery struct {
 	Attempt int    // from 1
 	EventID string
 	Event   json.RawMessage // the canonical JSON of the event; decode it into relay.Event where it is needed
+	User    string          // of a direct message: the vendor's id of the recipient
 	Context
 }
 

@@ -30,10 +30,23 @@ type server struct {
 	templates atomic.Pointer[map[string]template]
 }
 
-// configured is a destination with what masks its secrets.
+// configured is a destination with what masks its secrets. Either part may be
+// missing: not every destination has a channel, nor everyone people.
 type configured struct {
-	Destination
-	masker *relay.Masker
+	channel Destination
+	direct  Direct
+	masker  *relay.Masker
+}
+
+// part is the half of the destination that a delivery goes to, or nil.
+func (c *configured) part(direct bool) Destination {
+	switch {
+	case !direct && c.channel != nil:
+		return c.channel
+	case direct && c.direct != nil:
+		return c.direct
+	}
+	return nil
 }
 
 // template is a compiled template with the name that the log shows.
@@ -54,11 +67,17 @@ func newServer(p Provider, logger *slog.Logger) *server {
 
 func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
 	d := s.description
-	return &pluginpb.DescribeResponse{
+	out := &pluginpb.DescribeResponse{
 		Name: d.Name, Version: d.Version, Capabilities: []string{CapabilityRender},
 		ProviderSchema: d.ProviderSchema, DestinationSchema: d.DestinationSchema,
 		Limits: &pluginpb.Limits{Rate: d.Limits.Rate.String(), Concurrency: uint32(d.Limits.Concurrency)},
-	}, nil
+	}
+	if _, ok := s.provider.(DirectProvider); ok {
+		out.Direct = &pluginpb.Direct{
+			MatchBy: d.Direct.MatchBy, Concurrency: uint32(d.Direct.Concurrency), TimeoutMs: d.Direct.Timeout.Milliseconds(),
+		}
+	}
+	return out, nil
 }
 
 func (s *server) Check(_ context.Context, req *pluginpb.CheckRequest) (*pluginpb.CheckResponse, error) {
@@ -95,24 +114,93 @@ func (s *server) open(in *pluginpb.Settings) (*configured, []*pluginpb.Problem) 
 	masker := &relay.Masker{}
 	masker.Add(relay.SecretsIn(s.description.ProviderSchema, in.Provider)...)
 	masker.Add(relay.SecretsIn(s.description.DestinationSchema, in.Target)...)
-	dest, problems := s.provider.Open(Settings{
+	settings := Settings{
 		Destination: in.Destination, Entry: in.Entry, Provider: in.Provider, Target: in.Target,
 		Masker: masker, Logger: s.logger.With("destination", in.Destination),
-	})
+	}
+	dest := &configured{masker: masker}
+	var problems []Problem
+	dest.channel, problems = s.provider.Open(settings)
+	if p, ok := s.provider.(DirectProvider); ok {
+		var more []Problem
+		dest.direct, more = p.OpenDirect(settings)
+		problems = append(problems, more...)
+	}
 	var out []*pluginpb.Problem
-	usable := dest != nil
+	usable := dest.channel != nil || dest.direct != nil
 	for _, p := range problems {
-		usable = usable && p.Warning
+		usable = usable && (p.Warning || p.NoChannel)
 		out = append(out, &pluginpb.Problem{
 			Revision: in.Revision, Provider: p.Provider, Pointer: p.Pointer,
-			Message: masker.Mask(p.Message), Warning: p.Warning,
+			Message: masker.Mask(p.Message), Warning: p.Warning, NoChannel: p.NoChannel,
 		})
 	}
 	if !usable {
 		return nil, out
 	}
-	return &configured{Destination: dest, masker: masker}, out
+	return dest, out
 }
+
+// Resolve looks people up.
+func (s *server) Resolve(ctx context.Context, req *pluginpb.ResolveRequest) (*pluginpb.ResolveResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(req.TimeoutMs)*time.Millisecond)
+	defer cancel()
+	people := make([]relay.Person, len(req.People))
+	for i, raw := range req.People {
+		if err := json.Unmarshal(raw, &people[i]); err != nil {
+			return nil, fmt.Errorf("person %d: %w", i, err)
+		}
+	}
+	dest := (*s.settings.Load())[req.Settings]
+	var matches []Match
+	switch {
+	case dest == nil:
+		matches = answerAll(people, relay.Report{Verdict: relay.Temporary, Error: noSettings})
+	case dest.direct == nil:
+		matches = answerAll(people, relay.Report{Verdict: relay.Temporary, Error: noDirect})
+	default:
+		matches = s.resolve(ctx, dest, req.By, people)
+	}
+	resp := &pluginpb.ResolveResponse{}
+	for i := range matches {
+		m := &matches[i]
+		if dest != nil {
+			m.Error = dest.masker.Mask(m.Error)
+		}
+		resp.Matches = append(resp.Matches, &pluginpb.Match{User: m.User, KeepMs: m.Keep.Milliseconds(), Report: encodeReport(&m.Report)})
+	}
+	return resp, nil
+}
+
+// resolve asks the provider. One that panics or loses count answers for nobody.
+func (s *server) resolve(ctx context.Context, dest *configured, by string, people []relay.Person) (out []Match) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.logger.Error("provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			out = answerAll(people, relay.Report{Verdict: relay.Temporary, Error: panicked})
+		}
+	}()
+	if out = dest.direct.Resolve(ctx, by, people); len(out) != len(people) {
+		out = answerAll(people, relay.Report{Verdict: relay.Temporary,
+			Error: fmt.Sprintf("the provider answered for %d of %d people", len(out), len(people))})
+	}
+	return out
+}
+
+func answerAll(people []relay.Person, r relay.Report) []Match {
+	out := make([]Match, len(people))
+	for i := range out {
+		out[i].Report = r
+	}
+	return out
+}
+
+const (
+	noSettings = "the plugin does not have these settings; they were changed or refused meanwhile"
+	noDirect   = "these settings have no credentials for direct messages"
+	noChannel  = "these settings name no channel"
+	panicked   = "the provider panicked; its log has the stack"
+)
 
 func (s *server) PutTemplates(_ context.Context, req *pluginpb.PutTemplatesRequest) (*pluginpb.PutTemplatesResponse, error) {
 	s.mu.Lock()
@@ -287,7 +375,7 @@ func (s *server) deliver(ctx context.Context, d *pluginpb.Delivery) (out *plugin
 	defer func() {
 		if p := recover(); p != nil {
 			s.logger.Error("provider panicked", "delivery", d.Id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			out = &pluginpb.Report{Verdict: pluginpb.Verdict_TEMPORARY, Error: "the provider panicked; its log has the stack"}
+			out = &pluginpb.Report{Verdict: pluginpb.Verdict_TEMPORARY, Error: panicked}
 			if sending {
 				out.Verdict = pluginpb.Verdict_AMBIGUOUS
 			}
@@ -299,7 +387,7 @@ func (s *server) deliver(ctx context.Context, d *pluginpb.Delivery) (out *plugin
 	}
 	made := w.report
 	sending = true
-	w.report = w.dest.Send(ctx, w.delivery, w.request)
+	w.report = w.place.Send(ctx, w.delivery, w.request)
 	w.report.Template, w.report.TemplateRevision = made.Template, made.TemplateRevision
 	w.report.TemplateError, w.report.Message = made.TemplateError, made.Message
 	return w.finish()
@@ -309,6 +397,7 @@ func (s *server) deliver(ctx context.Context, d *pluginpb.Delivery) (out *plugin
 // report is the end of it.
 type work struct {
 	dest     *configured
+	place    Destination // the part of dest that it goes to
 	delivery *Delivery
 	request  *Request
 	report   relay.Report
@@ -331,7 +420,14 @@ func (w *work) finish() *pluginpb.Report {
 func (s *server) prepare(d *pluginpb.Delivery) *work {
 	w := &work{dest: (*s.settings.Load())[d.Settings]}
 	if w.dest == nil {
-		w.report = relay.Report{Verdict: relay.Temporary, Error: "the plugin does not have these settings; they were changed or refused meanwhile"}
+		w.report = relay.Report{Verdict: relay.Temporary, Error: noSettings}
+		return w
+	}
+	if w.place = w.dest.part(d.Context.GetDirect()); w.place == nil {
+		w.report = relay.Report{Verdict: relay.Temporary, Error: noChannel}
+		if d.Context.GetDirect() {
+			w.report.Error = noDirect
+		}
 		return w
 	}
 	var err error
@@ -347,7 +443,7 @@ func (s *server) prepare(d *pluginpb.Delivery) *work {
 		w.report.Verdict = relay.Skipped
 		return w
 	}
-	if w.request, err = w.dest.Compose(w.delivery, rendered); err != nil {
+	if w.request, err = w.place.Compose(w.delivery, rendered); err != nil {
 		w.request = nil
 		w.report.Verdict, w.report.Error = relay.MessageRefused, err.Error()
 		return w

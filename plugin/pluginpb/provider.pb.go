@@ -150,6 +150,7 @@ type DescribeResponse struct {
 	ProviderSchema    []byte   `protobuf:"bytes,4,opt,name=provider_schema,json=providerSchema,proto3" json:"provider_schema,omitempty"`          // JSON Schema of the settings of a `providers` entry
 	DestinationSchema []byte   `protobuf:"bytes,5,opt,name=destination_schema,json=destinationSchema,proto3" json:"destination_schema,omitempty"` // JSON Schema of the destination keys that the provider owns
 	Limits            *Limits  `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
+	Direct            *Direct  `protobuf:"bytes,7,opt,name=direct,proto3" json:"direct,omitempty"` // absent: there are no direct messages
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -226,6 +227,76 @@ func (x *DescribeResponse) GetLimits() *Limits {
 	return nil
 }
 
+func (x *DescribeResponse) GetDirect() *Direct {
+	if x != nil {
+		return x.Direct
+	}
+	return nil
+}
+
+// How people are reached directly.
+type Direct struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What Resolve looks people up by, first to last: "email", "phone". Empty:
+	// people are known by explicit ids only.
+	MatchBy       []string `protobuf:"bytes,1,rep,name=match_by,json=matchBy,proto3" json:"match_by,omitempty"`
+	Concurrency   uint32   `protobuf:"varint,2,opt,name=concurrency,proto3" json:"concurrency,omitempty"`              // direct messages of one destination at a time; 0: 8
+	TimeoutMs     int64    `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // of an attempt with its look-ups; 0: relay's default
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Direct) Reset() {
+	*x = Direct{}
+	mi := &file_provider_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Direct) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Direct) ProtoMessage() {}
+
+func (x *Direct) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Direct.ProtoReflect.Descriptor instead.
+func (*Direct) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Direct) GetMatchBy() []string {
+	if x != nil {
+		return x.MatchBy
+	}
+	return nil
+}
+
+func (x *Direct) GetConcurrency() uint32 {
+	if x != nil {
+		return x.Concurrency
+	}
+	return 0
+}
+
+func (x *Direct) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
 // Defaults for destinations of this provider; relay.yaml overrides them.
 type Limits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -237,7 +308,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_provider_proto_msgTypes[2]
+	mi := &file_provider_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -249,7 +320,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[2]
+	mi := &file_provider_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -262,7 +333,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{2}
+	return file_provider_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Limits) GetRate() string {
@@ -293,7 +364,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_provider_proto_msgTypes[3]
+	mi := &file_provider_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -305,7 +376,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[3]
+	mi := &file_provider_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -318,7 +389,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{3}
+	return file_provider_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Settings) GetRevision() string {
@@ -365,7 +436,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_provider_proto_msgTypes[4]
+	mi := &file_provider_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +448,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[4]
+	mi := &file_provider_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +461,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{4}
+	return file_provider_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CheckRequest) GetSettings() []*Settings {
@@ -409,7 +480,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_provider_proto_msgTypes[5]
+	mi := &file_provider_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +492,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[5]
+	mi := &file_provider_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +505,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{5}
+	return file_provider_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CheckResponse) GetProblems() []*Problem {
@@ -445,19 +516,22 @@ func (x *CheckResponse) GetProblems() []*Problem {
 }
 
 type Problem struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Revision      string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`  // of the settings at fault
-	Provider      bool                   `protobuf:"varint,2,opt,name=provider,proto3" json:"provider,omitempty"` // the fault is in the entry's settings, not in the destination's
-	Pointer       string                 `protobuf:"bytes,3,opt,name=pointer,proto3" json:"pointer,omitempty"`    // JSON pointer to the value
-	Message       string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`    // what is wrong and the remedy; never the value of a secret
-	Warning       bool                   `protobuf:"varint,5,opt,name=warning,proto3" json:"warning,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`  // of the settings at fault
+	Provider bool                   `protobuf:"varint,2,opt,name=provider,proto3" json:"provider,omitempty"` // the fault is in the entry's settings, not in the destination's
+	Pointer  string                 `protobuf:"bytes,3,opt,name=pointer,proto3" json:"pointer,omitempty"`    // JSON pointer to the value
+	Message  string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`    // what is wrong and the remedy; never the value of a secret
+	Warning  bool                   `protobuf:"varint,5,opt,name=warning,proto3" json:"warning,omitempty"`
+	// The settings name no channel. That is a fault, unless the destination has
+	// direct messages that never fall back to a channel.
+	NoChannel     bool `protobuf:"varint,6,opt,name=no_channel,json=noChannel,proto3" json:"no_channel,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_provider_proto_msgTypes[6]
+	mi := &file_provider_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +543,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[6]
+	mi := &file_provider_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +556,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{6}
+	return file_provider_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Problem) GetRevision() string {
@@ -520,6 +594,13 @@ func (x *Problem) GetWarning() bool {
 	return false
 }
 
+func (x *Problem) GetNoChannel() bool {
+	if x != nil {
+		return x.NoChannel
+	}
+	return false
+}
+
 type ConfigureRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Settings      []*Settings            `protobuf:"bytes,1,rep,name=settings,proto3" json:"settings,omitempty"`
@@ -529,7 +610,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_provider_proto_msgTypes[7]
+	mi := &file_provider_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +622,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[7]
+	mi := &file_provider_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +635,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{7}
+	return file_provider_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ConfigureRequest) GetSettings() []*Settings {
@@ -573,7 +654,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_provider_proto_msgTypes[8]
+	mi := &file_provider_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +666,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[8]
+	mi := &file_provider_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +679,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{8}
+	return file_provider_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ConfigureResponse) GetProblems() []*Problem {
@@ -620,7 +701,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_provider_proto_msgTypes[9]
+	mi := &file_provider_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +713,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[9]
+	mi := &file_provider_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +726,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{9}
+	return file_provider_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Template) GetRevision() string {
@@ -686,7 +767,7 @@ type Locales struct {
 
 func (x *Locales) Reset() {
 	*x = Locales{}
-	mi := &file_provider_proto_msgTypes[10]
+	mi := &file_provider_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +779,7 @@ func (x *Locales) String() string {
 func (*Locales) ProtoMessage() {}
 
 func (x *Locales) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[10]
+	mi := &file_provider_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +792,7 @@ func (x *Locales) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Locales.ProtoReflect.Descriptor instead.
 func (*Locales) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{10}
+	return file_provider_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Locales) GetRevision() string {
@@ -737,7 +818,7 @@ type Strings struct {
 
 func (x *Strings) Reset() {
 	*x = Strings{}
-	mi := &file_provider_proto_msgTypes[11]
+	mi := &file_provider_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +830,7 @@ func (x *Strings) String() string {
 func (*Strings) ProtoMessage() {}
 
 func (x *Strings) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[11]
+	mi := &file_provider_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +843,7 @@ func (x *Strings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Strings.ProtoReflect.Descriptor instead.
 func (*Strings) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{11}
+	return file_provider_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Strings) GetStrings() map[string]string {
@@ -782,7 +863,7 @@ type PutTemplatesRequest struct {
 
 func (x *PutTemplatesRequest) Reset() {
 	*x = PutTemplatesRequest{}
-	mi := &file_provider_proto_msgTypes[12]
+	mi := &file_provider_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +875,7 @@ func (x *PutTemplatesRequest) String() string {
 func (*PutTemplatesRequest) ProtoMessage() {}
 
 func (x *PutTemplatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[12]
+	mi := &file_provider_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +888,7 @@ func (x *PutTemplatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplatesRequest.ProtoReflect.Descriptor instead.
 func (*PutTemplatesRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{12}
+	return file_provider_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutTemplatesRequest) GetTemplates() []*Template {
@@ -833,7 +914,7 @@ type PutTemplatesResponse struct {
 
 func (x *PutTemplatesResponse) Reset() {
 	*x = PutTemplatesResponse{}
-	mi := &file_provider_proto_msgTypes[13]
+	mi := &file_provider_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +926,7 @@ func (x *PutTemplatesResponse) String() string {
 func (*PutTemplatesResponse) ProtoMessage() {}
 
 func (x *PutTemplatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[13]
+	mi := &file_provider_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +939,7 @@ func (x *PutTemplatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplatesResponse.ProtoReflect.Descriptor instead.
 func (*PutTemplatesResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{13}
+	return file_provider_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PutTemplatesResponse) GetMissing() []string {
@@ -878,7 +959,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_provider_proto_msgTypes[14]
+	mi := &file_provider_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +971,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[14]
+	mi := &file_provider_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +984,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{14}
+	return file_provider_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeliverRequest) GetDeliveries() []*Delivery {
@@ -929,7 +1010,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_provider_proto_msgTypes[15]
+	mi := &file_provider_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1022,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[15]
+	mi := &file_provider_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1035,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{15}
+	return file_provider_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeliverResponse) GetResults() []*Result {
@@ -978,13 +1059,14 @@ type Delivery struct {
 	Context        *Context               `protobuf:"bytes,10,opt,name=context,proto3" json:"context,omitempty"`
 	TimeoutMs      int64                  `protobuf:"varint,11,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // of the whole attempt
 	Message        []byte                 `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`                       // what to send, where the plugin has no engine
+	User           string                 `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"`                             // of a direct message: the vendor's id of the recipient
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_provider_proto_msgTypes[16]
+	mi := &file_provider_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -996,7 +1078,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[16]
+	mi := &file_provider_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1009,7 +1091,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{16}
+	return file_provider_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Delivery) GetTicket() uint64 {
@@ -1096,6 +1178,13 @@ func (x *Delivery) GetMessage() []byte {
 	return nil
 }
 
+func (x *Delivery) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
 // What templates see as ctx.
 type Context struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1112,7 +1201,7 @@ type Context struct {
 
 func (x *Context) Reset() {
 	*x = Context{}
-	mi := &file_provider_proto_msgTypes[17]
+	mi := &file_provider_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1213,7 @@ func (x *Context) String() string {
 func (*Context) ProtoMessage() {}
 
 func (x *Context) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[17]
+	mi := &file_provider_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1226,7 @@ func (x *Context) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Context.ProtoReflect.Descriptor instead.
 func (*Context) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{17}
+	return file_provider_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Context) GetDestination() string {
@@ -1199,7 +1288,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1300,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1313,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{18}
+	return file_provider_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Result) GetTicket() uint64 {
@@ -1252,16 +1341,17 @@ type Report struct {
 	Template         string         `protobuf:"bytes,6,opt,name=template,proto3" json:"template,omitempty"`
 	TemplateRevision string         `protobuf:"bytes,7,opt,name=template_revision,json=templateRevision,proto3" json:"template_revision,omitempty"`
 	TemplateError    *TemplateError `protobuf:"bytes,8,opt,name=template_error,json=templateError,proto3" json:"template_error,omitempty"`
-	Message          []byte         `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"` // JSON of what the template made
-	Request          *HTTPRequest   `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"`
-	Response         *HTTPResponse  `protobuf:"bytes,11,opt,name=response,proto3" json:"response,omitempty"`
+	Message          []byte         `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"`    // JSON of what the template made
+	Request          *HTTPRequest   `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"`   // of the last call
+	Response         *HTTPResponse  `protobuf:"bytes,11,opt,name=response,proto3" json:"response,omitempty"` // to it
+	Steps            []*Step        `protobuf:"bytes,12,rep,name=steps,proto3" json:"steps,omitempty"`       // the calls before the last
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1363,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1376,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{19}
+	return file_provider_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Report) GetVerdict() Verdict {
@@ -1366,6 +1456,90 @@ func (x *Report) GetResponse() *HTTPResponse {
 	return nil
 }
 
+func (x *Report) GetSteps() []*Step {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+// One call among those that an attempt takes.
+type Step struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // the vendor's word for the call
+	DurationMs    int64                  `protobuf:"varint,2,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	Request       *HTTPRequest           `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	Response      *HTTPResponse          `protobuf:"bytes,4,opt,name=response,proto3" json:"response,omitempty"` // absent: there was no answer
+	Error         string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Step) Reset() {
+	*x = Step{}
+	mi := &file_provider_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Step) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Step) ProtoMessage() {}
+
+func (x *Step) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Step.ProtoReflect.Descriptor instead.
+func (*Step) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Step) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Step) GetDurationMs() int64 {
+	if x != nil {
+		return x.DurationMs
+	}
+	return 0
+}
+
+func (x *Step) GetRequest() *HTTPRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *Step) GetResponse() *HTTPResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *Step) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 type TemplateError struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	File          string                 `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
@@ -1378,7 +1552,7 @@ type TemplateError struct {
 
 func (x *TemplateError) Reset() {
 	*x = TemplateError{}
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1564,7 @@ func (x *TemplateError) String() string {
 func (*TemplateError) ProtoMessage() {}
 
 func (x *TemplateError) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1577,7 @@ func (x *TemplateError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TemplateError.ProtoReflect.Descriptor instead.
 func (*TemplateError) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{20}
+	return file_provider_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TemplateError) GetFile() string {
@@ -1446,7 +1620,7 @@ type HTTPRequest struct {
 
 func (x *HTTPRequest) Reset() {
 	*x = HTTPRequest{}
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1632,7 @@ func (x *HTTPRequest) String() string {
 func (*HTTPRequest) ProtoMessage() {}
 
 func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1645,7 @@ func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPRequest.ProtoReflect.Descriptor instead.
 func (*HTTPRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{21}
+	return file_provider_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HTTPRequest) GetMethod() string {
@@ -1513,7 +1687,7 @@ type HTTPResponse struct {
 
 func (x *HTTPResponse) Reset() {
 	*x = HTTPResponse{}
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1699,7 @@ func (x *HTTPResponse) String() string {
 func (*HTTPResponse) ProtoMessage() {}
 
 func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1712,7 @@ func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPResponse.ProtoReflect.Descriptor instead.
 func (*HTTPResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{22}
+	return file_provider_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HTTPResponse) GetStatus() uint32 {
@@ -1562,6 +1736,178 @@ func (x *HTTPResponse) GetBody() []byte {
 	return nil
 }
 
+type ResolveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Settings      string                 `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`                     // a revision of Configure
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`                                 // one of Direct.match_by
+	People        [][]byte               `protobuf:"bytes,3,rep,name=people,proto3" json:"people,omitempty"`                         // JSON of a person each; what `by` names is there
+	TimeoutMs     int64                  `protobuf:"varint,4,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // of the whole call
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveRequest) Reset() {
+	*x = ResolveRequest{}
+	mi := &file_provider_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveRequest) ProtoMessage() {}
+
+func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveRequest.ProtoReflect.Descriptor instead.
+func (*ResolveRequest) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ResolveRequest) GetSettings() string {
+	if x != nil {
+		return x.Settings
+	}
+	return ""
+}
+
+func (x *ResolveRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ResolveRequest) GetPeople() [][]byte {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
+func (x *ResolveRequest) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+type ResolveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Matches       []*Match               `protobuf:"bytes,1,rep,name=matches,proto3" json:"matches,omitempty"` // one for each person, in order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveResponse) Reset() {
+	*x = ResolveResponse{}
+	mi := &file_provider_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveResponse) ProtoMessage() {}
+
+func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveResponse.ProtoReflect.Descriptor instead.
+func (*ResolveResponse) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ResolveResponse) GetMatches() []*Match {
+	if x != nil {
+		return x.Matches
+	}
+	return nil
+}
+
+type Match struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`                    // the vendor's id; empty: report says why
+	KeepMs        int64                  `protobuf:"varint,2,opt,name=keep_ms,json=keepMs,proto3" json:"keep_ms,omitempty"` // how long the answer, a match or UNMATCHED, may be kept
+	Report        *Report                `protobuf:"bytes,3,opt,name=report,proto3" json:"report,omitempty"`                // without a user: UNMATCHED, TEMPORARY or DESTINATION_REFUSED
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Match) Reset() {
+	*x = Match{}
+	mi := &file_provider_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Match) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Match) ProtoMessage() {}
+
+func (x *Match) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Match.ProtoReflect.Descriptor instead.
+func (*Match) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Match) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Match) GetKeepMs() int64 {
+	if x != nil {
+		return x.KeepMs
+	}
+	return 0
+}
+
+func (x *Match) GetReport() *Report {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
 type PreviewRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Delivery      *Delivery              `protobuf:"bytes,1,opt,name=delivery,proto3" json:"delivery,omitempty"`
@@ -1571,7 +1917,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1929,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1942,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{23}
+	return file_provider_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PreviewRequest) GetDelivery() *Delivery {
@@ -1615,7 +1961,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1973,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1986,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{24}
+	return file_provider_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PreviewResponse) GetReport() *Report {
@@ -1660,7 +2006,7 @@ type CompileRequest struct {
 
 func (x *CompileRequest) Reset() {
 	*x = CompileRequest{}
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +2018,7 @@ func (x *CompileRequest) String() string {
 func (*CompileRequest) ProtoMessage() {}
 
 func (x *CompileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +2031,7 @@ func (x *CompileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileRequest.ProtoReflect.Descriptor instead.
 func (*CompileRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{25}
+	return file_provider_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CompileRequest) GetFiles() map[string][]byte {
@@ -1711,7 +2057,7 @@ type CompileResponse struct {
 
 func (x *CompileResponse) Reset() {
 	*x = CompileResponse{}
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +2069,7 @@ func (x *CompileResponse) String() string {
 func (*CompileResponse) ProtoMessage() {}
 
 func (x *CompileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +2082,7 @@ func (x *CompileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileResponse.ProtoReflect.Descriptor instead.
 func (*CompileResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{26}
+	return file_provider_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CompileResponse) GetCompiled() []*Compiled {
@@ -1758,7 +2104,7 @@ type Compiled struct {
 
 func (x *Compiled) Reset() {
 	*x = Compiled{}
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +2116,7 @@ func (x *Compiled) String() string {
 func (*Compiled) ProtoMessage() {}
 
 func (x *Compiled) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +2129,7 @@ func (x *Compiled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Compiled.ProtoReflect.Descriptor instead.
 func (*Compiled) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{27}
+	return file_provider_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Compiled) GetName() string {
@@ -1825,7 +2171,7 @@ type ConvertRequest struct {
 
 func (x *ConvertRequest) Reset() {
 	*x = ConvertRequest{}
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +2183,7 @@ func (x *ConvertRequest) String() string {
 func (*ConvertRequest) ProtoMessage() {}
 
 func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +2196,7 @@ func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertRequest.ProtoReflect.Descriptor instead.
 func (*ConvertRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{28}
+	return file_provider_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ConvertRequest) GetScript() *Template {
@@ -1885,7 +2231,7 @@ type ConvertResponse struct {
 
 func (x *ConvertResponse) Reset() {
 	*x = ConvertResponse{}
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1897,7 +2243,7 @@ func (x *ConvertResponse) String() string {
 func (*ConvertResponse) ProtoMessage() {}
 
 func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1910,7 +2256,7 @@ func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertResponse.ProtoReflect.Descriptor instead.
 func (*ConvertResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{29}
+	return file_provider_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConvertResponse) GetEvents() []byte {
@@ -1944,7 +2290,7 @@ type AnswerRequest struct {
 
 func (x *AnswerRequest) Reset() {
 	*x = AnswerRequest{}
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1956,7 +2302,7 @@ func (x *AnswerRequest) String() string {
 func (*AnswerRequest) ProtoMessage() {}
 
 func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1969,7 +2315,7 @@ func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{30}
+	return file_provider_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AnswerRequest) GetScript() *Template {
@@ -1999,7 +2345,7 @@ type AnswerResponse struct {
 
 func (x *AnswerResponse) Reset() {
 	*x = AnswerResponse{}
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2357,7 @@ func (x *AnswerResponse) String() string {
 func (*AnswerResponse) ProtoMessage() {}
 
 func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +2370,7 @@ func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerResponse.ProtoReflect.Descriptor instead.
 func (*AnswerResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{31}
+	return file_provider_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AnswerResponse) GetCustom() bool {
@@ -2067,14 +2413,20 @@ var File_provider_proto protoreflect.FileDescriptor
 const file_provider_proto_rawDesc = "" +
 	"\n" +
 	"\x0eprovider.proto\x12\x0frelay.plugin.v1\"\x11\n" +
-	"\x0fDescribeRequest\"\xed\x01\n" +
+	"\x0fDescribeRequest\"\x9e\x02\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\"\n" +
 	"\fcapabilities\x18\x03 \x03(\tR\fcapabilities\x12'\n" +
 	"\x0fprovider_schema\x18\x04 \x01(\fR\x0eproviderSchema\x12-\n" +
 	"\x12destination_schema\x18\x05 \x01(\fR\x11destinationSchema\x12/\n" +
-	"\x06limits\x18\x06 \x01(\v2\x17.relay.plugin.v1.LimitsR\x06limits\">\n" +
+	"\x06limits\x18\x06 \x01(\v2\x17.relay.plugin.v1.LimitsR\x06limits\x12/\n" +
+	"\x06direct\x18\a \x01(\v2\x17.relay.plugin.v1.DirectR\x06direct\"d\n" +
+	"\x06Direct\x12\x19\n" +
+	"\bmatch_by\x18\x01 \x03(\tR\amatchBy\x12 \n" +
+	"\vconcurrency\x18\x02 \x01(\rR\vconcurrency\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x03 \x01(\x03R\ttimeoutMs\">\n" +
 	"\x06Limits\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\tR\x04rate\x12 \n" +
 	"\vconcurrency\x18\x02 \x01(\rR\vconcurrency\"\x92\x01\n" +
@@ -2087,13 +2439,15 @@ const file_provider_proto_rawDesc = "" +
 	"\fCheckRequest\x125\n" +
 	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\"E\n" +
 	"\rCheckResponse\x124\n" +
-	"\bproblems\x18\x01 \x03(\v2\x18.relay.plugin.v1.ProblemR\bproblems\"\x8f\x01\n" +
+	"\bproblems\x18\x01 \x03(\v2\x18.relay.plugin.v1.ProblemR\bproblems\"\xae\x01\n" +
 	"\aProblem\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\bR\bprovider\x12\x18\n" +
 	"\apointer\x18\x03 \x01(\tR\apointer\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12\x18\n" +
-	"\awarning\x18\x05 \x01(\bR\awarning\"I\n" +
+	"\awarning\x18\x05 \x01(\bR\awarning\x12\x1d\n" +
+	"\n" +
+	"no_channel\x18\x06 \x01(\bR\tnoChannel\"I\n" +
 	"\x10ConfigureRequest\x125\n" +
 	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\"I\n" +
 	"\x11ConfigureResponse\x124\n" +
@@ -2125,7 +2479,7 @@ const file_provider_proto_rawDesc = "" +
 	"deliveries\x12\x16\n" +
 	"\x06cancel\x18\x02 \x03(\x04R\x06cancel\"D\n" +
 	"\x0fDeliverResponse\x121\n" +
-	"\aresults\x18\x01 \x03(\v2\x17.relay.plugin.v1.ResultR\aresults\"\xe7\x02\n" +
+	"\aresults\x18\x01 \x03(\v2\x17.relay.plugin.v1.ResultR\aresults\"\xfb\x02\n" +
 	"\bDelivery\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x04R\x06ticket\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -2140,7 +2494,8 @@ const file_provider_proto_rawDesc = "" +
 	" \x01(\v2\x18.relay.plugin.v1.ContextR\acontext\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\v \x01(\x03R\ttimeoutMs\x12\x18\n" +
-	"\amessage\x18\f \x01(\fR\amessage\"\xcd\x01\n" +
+	"\amessage\x18\f \x01(\fR\amessage\x12\x12\n" +
+	"\x04user\x18\r \x01(\tR\x04user\"\xcd\x01\n" +
 	"\aContext\x12 \n" +
 	"\vdestination\x18\x01 \x01(\tR\vdestination\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x16\n" +
@@ -2151,7 +2506,7 @@ const file_provider_proto_rawDesc = "" +
 	"\x06now_ms\x18\a \x01(\x03R\x05nowMs\"Q\n" +
 	"\x06Result\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x04R\x06ticket\x12/\n" +
-	"\x06report\x18\x02 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xc5\x03\n" +
+	"\x06report\x18\x02 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xf2\x03\n" +
 	"\x06Report\x122\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x18.relay.plugin.v1.VerdictR\averdict\x12$\n" +
 	"\x0eretry_after_ms\x18\x02 \x01(\x03R\fretryAfterMs\x12\x18\n" +
@@ -2164,7 +2519,15 @@ const file_provider_proto_rawDesc = "" +
 	"\amessage\x18\t \x01(\fR\amessage\x126\n" +
 	"\arequest\x18\n" +
 	" \x01(\v2\x1c.relay.plugin.v1.HTTPRequestR\arequest\x129\n" +
-	"\bresponse\x18\v \x01(\v2\x1d.relay.plugin.v1.HTTPResponseR\bresponse\"i\n" +
+	"\bresponse\x18\v \x01(\v2\x1d.relay.plugin.v1.HTTPResponseR\bresponse\x12+\n" +
+	"\x05steps\x18\f \x03(\v2\x15.relay.plugin.v1.StepR\x05steps\"\xc4\x01\n" +
+	"\x04Step\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
+	"\vduration_ms\x18\x02 \x01(\x03R\n" +
+	"durationMs\x126\n" +
+	"\arequest\x18\x03 \x01(\v2\x1c.relay.plugin.v1.HTTPRequestR\arequest\x129\n" +
+	"\bresponse\x18\x04 \x01(\v2\x1d.relay.plugin.v1.HTTPResponseR\bresponse\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\"i\n" +
 	"\rTemplateError\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x02 \x01(\rR\x04line\x12\x16\n" +
@@ -2184,7 +2547,19 @@ const file_provider_proto_rawDesc = "" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"G\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"s\n" +
+	"\x0eResolveRequest\x12\x1a\n" +
+	"\bsettings\x18\x01 \x01(\tR\bsettings\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06people\x18\x03 \x03(\fR\x06people\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x04 \x01(\x03R\ttimeoutMs\"C\n" +
+	"\x0fResolveResponse\x120\n" +
+	"\amatches\x18\x01 \x03(\v2\x16.relay.plugin.v1.MatchR\amatches\"e\n" +
+	"\x05Match\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x17\n" +
+	"\akeep_ms\x18\x02 \x01(\x03R\x06keepMs\x12/\n" +
+	"\x06report\x18\x03 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"G\n" +
 	"\x0ePreviewRequest\x125\n" +
 	"\bdelivery\x18\x01 \x01(\v2\x19.relay.plugin.v1.DeliveryR\bdelivery\"B\n" +
 	"\x0fPreviewResponse\x12/\n" +
@@ -2229,13 +2604,14 @@ const file_provider_proto_rawDesc = "" +
 	"\x11RECIPIENT_REFUSED\x10\x05\x12\r\n" +
 	"\tUNMATCHED\x10\x06\x12\x17\n" +
 	"\x13DESTINATION_REFUSED\x10\a\x12\v\n" +
-	"\aSKIPPED\x10\b2\xf4\x03\n" +
+	"\aSKIPPED\x10\b2\xc2\x04\n" +
 	"\bProvider\x12O\n" +
 	"\bDescribe\x12 .relay.plugin.v1.DescribeRequest\x1a!.relay.plugin.v1.DescribeResponse\x12F\n" +
 	"\x05Check\x12\x1d.relay.plugin.v1.CheckRequest\x1a\x1e.relay.plugin.v1.CheckResponse\x12R\n" +
 	"\tConfigure\x12!.relay.plugin.v1.ConfigureRequest\x1a\".relay.plugin.v1.ConfigureResponse\x12[\n" +
 	"\fPutTemplates\x12$.relay.plugin.v1.PutTemplatesRequest\x1a%.relay.plugin.v1.PutTemplatesResponse\x12P\n" +
 	"\aDeliver\x12\x1f.relay.plugin.v1.DeliverRequest\x1a .relay.plugin.v1.DeliverResponse(\x010\x01\x12L\n" +
+	"\aResolve\x12\x1f.relay.plugin.v1.ResolveRequest\x1a .relay.plugin.v1.ResolveResponse\x12L\n" +
 	"\aPreview\x12\x1f.relay.plugin.v1.PreviewRequest\x1a .relay.plugin.v1.PreviewResponse2\xf0\x01\n" +
 	"\aScripts\x12L\n" +
 	"\aCompile\x12\x1f.relay.plugin.v1.CompileRequest\x1a .relay.plugin.v1.CompileResponse\x12L\n" +
@@ -2255,100 +2631,113 @@ func file_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_provider_proto_goTypes = []any{
 	(Verdict)(0),                 // 0: relay.plugin.v1.Verdict
 	(*DescribeRequest)(nil),      // 1: relay.plugin.v1.DescribeRequest
 	(*DescribeResponse)(nil),     // 2: relay.plugin.v1.DescribeResponse
-	(*Limits)(nil),               // 3: relay.plugin.v1.Limits
-	(*Settings)(nil),             // 4: relay.plugin.v1.Settings
-	(*CheckRequest)(nil),         // 5: relay.plugin.v1.CheckRequest
-	(*CheckResponse)(nil),        // 6: relay.plugin.v1.CheckResponse
-	(*Problem)(nil),              // 7: relay.plugin.v1.Problem
-	(*ConfigureRequest)(nil),     // 8: relay.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),    // 9: relay.plugin.v1.ConfigureResponse
-	(*Template)(nil),             // 10: relay.plugin.v1.Template
-	(*Locales)(nil),              // 11: relay.plugin.v1.Locales
-	(*Strings)(nil),              // 12: relay.plugin.v1.Strings
-	(*PutTemplatesRequest)(nil),  // 13: relay.plugin.v1.PutTemplatesRequest
-	(*PutTemplatesResponse)(nil), // 14: relay.plugin.v1.PutTemplatesResponse
-	(*DeliverRequest)(nil),       // 15: relay.plugin.v1.DeliverRequest
-	(*DeliverResponse)(nil),      // 16: relay.plugin.v1.DeliverResponse
-	(*Delivery)(nil),             // 17: relay.plugin.v1.Delivery
-	(*Context)(nil),              // 18: relay.plugin.v1.Context
-	(*Result)(nil),               // 19: relay.plugin.v1.Result
-	(*Report)(nil),               // 20: relay.plugin.v1.Report
-	(*TemplateError)(nil),        // 21: relay.plugin.v1.TemplateError
-	(*HTTPRequest)(nil),          // 22: relay.plugin.v1.HTTPRequest
-	(*HTTPResponse)(nil),         // 23: relay.plugin.v1.HTTPResponse
-	(*PreviewRequest)(nil),       // 24: relay.plugin.v1.PreviewRequest
-	(*PreviewResponse)(nil),      // 25: relay.plugin.v1.PreviewResponse
-	(*CompileRequest)(nil),       // 26: relay.plugin.v1.CompileRequest
-	(*CompileResponse)(nil),      // 27: relay.plugin.v1.CompileResponse
-	(*Compiled)(nil),             // 28: relay.plugin.v1.Compiled
-	(*ConvertRequest)(nil),       // 29: relay.plugin.v1.ConvertRequest
-	(*ConvertResponse)(nil),      // 30: relay.plugin.v1.ConvertResponse
-	(*AnswerRequest)(nil),        // 31: relay.plugin.v1.AnswerRequest
-	(*AnswerResponse)(nil),       // 32: relay.plugin.v1.AnswerResponse
-	nil,                          // 33: relay.plugin.v1.Locales.LanguagesEntry
-	nil,                          // 34: relay.plugin.v1.Strings.StringsEntry
-	nil,                          // 35: relay.plugin.v1.HTTPRequest.HeadersEntry
-	nil,                          // 36: relay.plugin.v1.HTTPResponse.HeadersEntry
-	nil,                          // 37: relay.plugin.v1.CompileRequest.FilesEntry
+	(*Direct)(nil),               // 3: relay.plugin.v1.Direct
+	(*Limits)(nil),               // 4: relay.plugin.v1.Limits
+	(*Settings)(nil),             // 5: relay.plugin.v1.Settings
+	(*CheckRequest)(nil),         // 6: relay.plugin.v1.CheckRequest
+	(*CheckResponse)(nil),        // 7: relay.plugin.v1.CheckResponse
+	(*Problem)(nil),              // 8: relay.plugin.v1.Problem
+	(*ConfigureRequest)(nil),     // 9: relay.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),    // 10: relay.plugin.v1.ConfigureResponse
+	(*Template)(nil),             // 11: relay.plugin.v1.Template
+	(*Locales)(nil),              // 12: relay.plugin.v1.Locales
+	(*Strings)(nil),              // 13: relay.plugin.v1.Strings
+	(*PutTemplatesRequest)(nil),  // 14: relay.plugin.v1.PutTemplatesRequest
+	(*PutTemplatesResponse)(nil), // 15: relay.plugin.v1.PutTemplatesResponse
+	(*DeliverRequest)(nil),       // 16: relay.plugin.v1.DeliverRequest
+	(*DeliverResponse)(nil),      // 17: relay.plugin.v1.DeliverResponse
+	(*Delivery)(nil),             // 18: relay.plugin.v1.Delivery
+	(*Context)(nil),              // 19: relay.plugin.v1.Context
+	(*Result)(nil),               // 20: relay.plugin.v1.Result
+	(*Report)(nil),               // 21: relay.plugin.v1.Report
+	(*Step)(nil),                 // 22: relay.plugin.v1.Step
+	(*TemplateError)(nil),        // 23: relay.plugin.v1.TemplateError
+	(*HTTPRequest)(nil),          // 24: relay.plugin.v1.HTTPRequest
+	(*HTTPResponse)(nil),         // 25: relay.plugin.v1.HTTPResponse
+	(*ResolveRequest)(nil),       // 26: relay.plugin.v1.ResolveRequest
+	(*ResolveResponse)(nil),      // 27: relay.plugin.v1.ResolveResponse
+	(*Match)(nil),                // 28: relay.plugin.v1.Match
+	(*PreviewRequest)(nil),       // 29: relay.plugin.v1.PreviewRequest
+	(*PreviewResponse)(nil),      // 30: relay.plugin.v1.PreviewResponse
+	(*CompileRequest)(nil),       // 31: relay.plugin.v1.CompileRequest
+	(*CompileResponse)(nil),      // 32: relay.plugin.v1.CompileResponse
+	(*Compiled)(nil),             // 33: relay.plugin.v1.Compiled
+	(*ConvertRequest)(nil),       // 34: relay.plugin.v1.ConvertRequest
+	(*ConvertResponse)(nil),      // 35: relay.plugin.v1.ConvertResponse
+	(*AnswerRequest)(nil),        // 36: relay.plugin.v1.AnswerRequest
+	(*AnswerResponse)(nil),       // 37: relay.plugin.v1.AnswerResponse
+	nil,                          // 38: relay.plugin.v1.Locales.LanguagesEntry
+	nil,                          // 39: relay.plugin.v1.Strings.StringsEntry
+	nil,                          // 40: relay.plugin.v1.HTTPRequest.HeadersEntry
+	nil,                          // 41: relay.plugin.v1.HTTPResponse.HeadersEntry
+	nil,                          // 42: relay.plugin.v1.CompileRequest.FilesEntry
 }
 var file_provider_proto_depIdxs = []int32{
-	3,  // 0: relay.plugin.v1.DescribeResponse.limits:type_name -> relay.plugin.v1.Limits
-	4,  // 1: relay.plugin.v1.CheckRequest.settings:type_name -> relay.plugin.v1.Settings
-	7,  // 2: relay.plugin.v1.CheckResponse.problems:type_name -> relay.plugin.v1.Problem
-	4,  // 3: relay.plugin.v1.ConfigureRequest.settings:type_name -> relay.plugin.v1.Settings
-	7,  // 4: relay.plugin.v1.ConfigureResponse.problems:type_name -> relay.plugin.v1.Problem
-	33, // 5: relay.plugin.v1.Locales.languages:type_name -> relay.plugin.v1.Locales.LanguagesEntry
-	34, // 6: relay.plugin.v1.Strings.strings:type_name -> relay.plugin.v1.Strings.StringsEntry
-	10, // 7: relay.plugin.v1.PutTemplatesRequest.templates:type_name -> relay.plugin.v1.Template
-	11, // 8: relay.plugin.v1.PutTemplatesRequest.locales:type_name -> relay.plugin.v1.Locales
-	17, // 9: relay.plugin.v1.DeliverRequest.deliveries:type_name -> relay.plugin.v1.Delivery
-	19, // 10: relay.plugin.v1.DeliverResponse.results:type_name -> relay.plugin.v1.Result
-	18, // 11: relay.plugin.v1.Delivery.context:type_name -> relay.plugin.v1.Context
-	20, // 12: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
-	0,  // 13: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
-	21, // 14: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
-	22, // 15: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
-	23, // 16: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
-	35, // 17: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
-	36, // 18: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
-	17, // 19: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
-	20, // 20: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
-	37, // 21: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
-	28, // 22: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
-	21, // 23: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
-	10, // 24: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
-	21, // 25: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
-	10, // 26: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
-	21, // 27: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
-	12, // 28: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
-	1,  // 29: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
-	5,  // 30: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
-	8,  // 31: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
-	13, // 32: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
-	15, // 33: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
-	24, // 34: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
-	26, // 35: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
-	29, // 36: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
-	31, // 37: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
-	2,  // 38: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
-	6,  // 39: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
-	9,  // 40: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
-	14, // 41: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
-	16, // 42: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
-	25, // 43: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
-	27, // 44: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
-	30, // 45: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
-	32, // 46: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
-	38, // [38:47] is the sub-list for method output_type
-	29, // [29:38] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	4,  // 0: relay.plugin.v1.DescribeResponse.limits:type_name -> relay.plugin.v1.Limits
+	3,  // 1: relay.plugin.v1.DescribeResponse.direct:type_name -> relay.plugin.v1.Direct
+	5,  // 2: relay.plugin.v1.CheckRequest.settings:type_name -> relay.plugin.v1.Settings
+	8,  // 3: relay.plugin.v1.CheckResponse.problems:type_name -> relay.plugin.v1.Problem
+	5,  // 4: relay.plugin.v1.ConfigureRequest.settings:type_name -> relay.plugin.v1.Settings
+	8,  // 5: relay.plugin.v1.ConfigureResponse.problems:type_name -> relay.plugin.v1.Problem
+	38, // 6: relay.plugin.v1.Locales.languages:type_name -> relay.plugin.v1.Locales.LanguagesEntry
+	39, // 7: relay.plugin.v1.Strings.strings:type_name -> relay.plugin.v1.Strings.StringsEntry
+	11, // 8: relay.plugin.v1.PutTemplatesRequest.templates:type_name -> relay.plugin.v1.Template
+	12, // 9: relay.plugin.v1.PutTemplatesRequest.locales:type_name -> relay.plugin.v1.Locales
+	18, // 10: relay.plugin.v1.DeliverRequest.deliveries:type_name -> relay.plugin.v1.Delivery
+	20, // 11: relay.plugin.v1.DeliverResponse.results:type_name -> relay.plugin.v1.Result
+	19, // 12: relay.plugin.v1.Delivery.context:type_name -> relay.plugin.v1.Context
+	21, // 13: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
+	0,  // 14: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
+	23, // 15: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
+	24, // 16: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
+	25, // 17: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
+	22, // 18: relay.plugin.v1.Report.steps:type_name -> relay.plugin.v1.Step
+	24, // 19: relay.plugin.v1.Step.request:type_name -> relay.plugin.v1.HTTPRequest
+	25, // 20: relay.plugin.v1.Step.response:type_name -> relay.plugin.v1.HTTPResponse
+	40, // 21: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
+	41, // 22: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
+	28, // 23: relay.plugin.v1.ResolveResponse.matches:type_name -> relay.plugin.v1.Match
+	21, // 24: relay.plugin.v1.Match.report:type_name -> relay.plugin.v1.Report
+	18, // 25: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
+	21, // 26: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
+	42, // 27: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
+	33, // 28: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
+	23, // 29: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
+	11, // 30: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
+	23, // 31: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
+	11, // 32: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
+	23, // 33: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
+	13, // 34: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
+	1,  // 35: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
+	6,  // 36: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
+	9,  // 37: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
+	14, // 38: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
+	16, // 39: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
+	26, // 40: relay.plugin.v1.Provider.Resolve:input_type -> relay.plugin.v1.ResolveRequest
+	29, // 41: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
+	31, // 42: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
+	34, // 43: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
+	36, // 44: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
+	2,  // 45: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
+	7,  // 46: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
+	10, // 47: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
+	15, // 48: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
+	17, // 49: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
+	27, // 50: relay.plugin.v1.Provider.Resolve:output_type -> relay.plugin.v1.ResolveResponse
+	30, // 51: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
+	32, // 52: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
+	35, // 53: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
+	37, // 54: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
+	45, // [45:55] is the sub-list for method output_type
+	35, // [35:45] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
@@ -2362,7 +2751,7 @@ func file_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_proto_rawDesc), len(file_provider_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

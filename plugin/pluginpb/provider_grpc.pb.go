@@ -40,6 +40,7 @@ const (
 	Provider_Configure_FullMethodName    = "/relay.plugin.v1.Provider/Configure"
 	Provider_PutTemplates_FullMethodName = "/relay.plugin.v1.Provider/PutTemplates"
 	Provider_Deliver_FullMethodName      = "/relay.plugin.v1.Provider/Deliver"
+	Provider_Resolve_FullMethodName      = "/relay.plugin.v1.Provider/Resolve"
 	Provider_Preview_FullMethodName      = "/relay.plugin.v1.Provider/Preview"
 )
 
@@ -62,6 +63,9 @@ type ProviderClient interface {
 	// Many deliveries in flight, each answered by exactly one result, in any
 	// order. One stream lives as long as the process.
 	Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error)
+	// Finds the vendor's ids of people, for direct messages: one answer for each
+	// person, in order. Nothing is sent. Only plugins that describe `direct`.
+	Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveResponse, error)
 	// The path of a delivery up to the request; nothing is sent.
 	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
 }
@@ -127,6 +131,16 @@ func (c *providerClient) Deliver(ctx context.Context, opts ...grpc.CallOption) (
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Provider_DeliverClient = grpc.BidiStreamingClient[DeliverRequest, DeliverResponse]
 
+func (c *providerClient) Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveResponse)
+	err := c.cc.Invoke(ctx, Provider_Resolve_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *providerClient) Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PreviewResponse)
@@ -156,6 +170,9 @@ type ProviderServer interface {
 	// Many deliveries in flight, each answered by exactly one result, in any
 	// order. One stream lives as long as the process.
 	Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error
+	// Finds the vendor's ids of people, for direct messages: one answer for each
+	// person, in order. Nothing is sent. Only plugins that describe `direct`.
+	Resolve(context.Context, *ResolveRequest) (*ResolveResponse, error)
 	// The path of a delivery up to the request; nothing is sent.
 	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
 	mustEmbedUnimplementedProviderServer()
@@ -182,6 +199,9 @@ func (UnimplementedProviderServer) PutTemplates(context.Context, *PutTemplatesRe
 }
 func (UnimplementedProviderServer) Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error {
 	return status.Error(codes.Unimplemented, "method Deliver not implemented")
+}
+func (UnimplementedProviderServer) Resolve(context.Context, *ResolveRequest) (*ResolveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Resolve not implemented")
 }
 func (UnimplementedProviderServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
@@ -286,6 +306,24 @@ func _Provider_Deliver_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Provider_DeliverServer = grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]
 
+func _Provider_Resolve_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServer).Resolve(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provider_Resolve_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServer).Resolve(ctx, req.(*ResolveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Provider_Preview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PreviewRequest)
 	if err := dec(in); err != nil {
@@ -326,6 +364,10 @@ var Provider_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PutTemplates",
 			Handler:    _Provider_PutTemplates_Handler,
+		},
+		{
+			MethodName: "Resolve",
+			Handler:    _Provider_Resolve_Handler,
 		},
 		{
 			MethodName: "Preview",
