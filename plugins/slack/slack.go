@@ -1,10 +1,10 @@
 package slack
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/url"
+	"errors"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -13,7 +13,10 @@ import (
 )
 
 // Provider serves Slack.
-type Provider struct{ client *post.Client }
+type Provider struct {
+	client *post.Client
+	chats  plugin.Shared[plugin.Memory[string]] // of each account: user → the id of the chat with them
+}
 
 var (
 	_ plugin.Provider    = (*Provider)(nil)
@@ -29,8 +32,10 @@ func (p *Provider) Describe() plugin.Description {
 	return plugin.Description{
 		Name:              "slack",
 		Version:           post.Version(),
+		ProviderSchema:    json.RawMessage(providerSchema),
 		DestinationSchema: json.RawMessage(destinationSchema),
 		Limits:            plugin.Limits{Rate: rate(), Concurrency: 1},
+		Direct:            plugin.DirectLimits{MatchBy: []string{plugin.ByEmail}},
 	}
 }
 
@@ -40,12 +45,33 @@ func (p *Provider) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem
 	if err := json.Unmarshal(s.Target, &target); err != nil {
 		return nil, []plugin.Problem{{Message: "the settings cannot be read: " + err.Error()}}
 	}
+	switch {
+	case target.URL == "" && target.Channel == "":
+		return nil, []plugin.Problem{{NoChannel: true, Message: "url is missing; make an incoming webhook for the channel " +
+			"(api.slack.com/apps, Incoming Webhooks) and write its URL, or set channel and the provider's bot_token"}}
+	case target.URL != "" && target.Channel != "":
+		return nil, []plugin.Problem{{Pointer: "/channel", Message: "the url names a channel already; keep one of url and channel"}}
+	case target.Channel != "":
+		return p.openChannel(s, target.Channel)
+	}
 	u, problems := checkURL(target.URL)
 	if u == nil {
 		return nil, problems
 	}
 	post.HideURL(s.Masker, u)
 	return &webhook{client: p.client, masker: s.Masker, url: target.URL}, problems
+}
+
+// openChannel makes a destination of a channel that the app's bot posts to.
+func (p *Provider) openChannel(s plugin.Settings, id string) (plugin.Destination, []plugin.Problem) {
+	if fault := checkChannel(id); fault != "" {
+		return nil, []plugin.Problem{{Pointer: "/channel", Message: fault}}
+	}
+	if a, _ := p.account(s); a != nil { // OpenDirect says what is wrong with the entry
+		return &channel{api: a, id: id}, nil
+	}
+	return nil, []plugin.Problem{{Pointer: "/channel", Message: "a channel needs the app's bot token: set providers." + s.Entry +
+		".bot_token with the scope chat:write, or give the url of an incoming webhook instead"}}
 }
 
 // webhook is an incoming webhook: one app, one channel.
@@ -57,19 +83,7 @@ type webhook struct {
 
 // Compose implements [plugin.Destination].
 func (w *webhook) Compose(_ *plugin.Delivery, r relay.Rendered) (*plugin.Request, error) {
-	var body []byte
-	var err error
-	switch {
-	case r.Native != nil:
-		if err = checkNative(r.Native); err != nil {
-			return nil, err
-		}
-		body = r.Native
-	case r.Portable != nil:
-		body, err = portable(r.Portable)
-	default:
-		body, err = plainText(r.Text)
-	}
+	body, err := bodyOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -88,51 +102,29 @@ func rate() relay.Rate { return relay.Rate{Count: 1, Per: time.Second} }
 // destinations use it.
 func (w *webhook) Windows() []plugin.Window { return []plugin.Window{{Key: w.url, Rate: rate()}} }
 
-// settings are a destination's own keys.
-type settings struct {
-	URL string `json:"url"`
+// bodyOf is the body of a message, for a webhook as for the Web API.
+func bodyOf(r relay.Rendered) ([]byte, error) {
+	switch {
+	case r.Native != nil:
+		return r.Native, checkNative(r.Native)
+	case r.Portable != nil:
+		return portable(r.Portable)
+	}
+	return plainText(r.Text)
 }
 
-const destinationSchema = `{
-  "type": "object",
-  "additionalProperties": false,
-  "required": ["url"],
-  "properties": {
-    "url": {
-      "type": "string",
-      "minLength": 1,
-      "writeOnly": true,
-      "description": "the incoming webhook's URL, such as https://hooks.slack.com/services/T…/B…/…"
-    }
-  }
-}`
-
-// checkURL parses a webhook's URL. The URL is nil when it cannot be used.
-func checkURL(raw string) (*url.URL, []plugin.Problem) {
-	fault := func(message string) (*url.URL, []plugin.Problem) {
-		return nil, []plugin.Problem{{Pointer: "/url", Message: message}}
+// forAPI is a message for chat.postMessage: without whom it goes to, which is
+// relay's to say.
+func forAPI(r relay.Rendered) ([]byte, error) {
+	body, err := bodyOf(r)
+	if err != nil || r.Native == nil {
+		return body, err
 	}
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return fault("not a URL; copy the incoming webhook's from Slack, such as https://hooks.slack.com/services/T…/B…/…")
+	var has struct {
+		Channel json.RawMessage `json:"channel"`
 	}
-	host := u.Hostname()
-	switch {
-	case u.Scheme == "http" && !post.Loopback(host):
-		return fault("http is taken to a loopback address only; use https")
-	case slackHost(host):
-		if !webhookPath(u.Path) {
-			return fault("the URL has no webhook's path; copy the whole URL, which ends in /services/T…/B…/…")
-		}
-		return u, nil
-	case u.Path == "" || u.Path == "/":
-		return fault("the URL has no path; copy the whole URL of the webhook")
-	case post.Loopback(host):
-		return u, nil
+	if err := json.Unmarshal(body, &has); err != nil || has.Channel != nil {
+		return nil, errors.New("the message has a channel; leave it out, since relay fills in whom the message goes to")
 	}
-	return u, []plugin.Problem{{
-		Pointer: "/url",
-		Message: fmt.Sprintf("%s is not Slack's host (hooks.slack.com); messages are sent there all the same", host),
-		Warning: true,
-	}}
+	return bytes.TrimSpace(body), nil
 }
