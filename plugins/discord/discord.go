@@ -16,6 +16,7 @@ import (
 type Provider struct {
 	client *post.Client
 	global gate
+	chats  plugin.Shared[plugin.Memory[string]] // of each bot: user → the id of its channel with them
 }
 
 var (
@@ -38,6 +39,7 @@ func (p *Provider) Describe() plugin.Description {
 	return plugin.Description{
 		Name:              "discord",
 		Version:           post.Version(),
+		ProviderSchema:    json.RawMessage(providerSchema),
 		DestinationSchema: json.RawMessage(destinationSchema),
 		Limits:            plugin.Limits{Rate: perChannel, Concurrency: 1}, // each destination says more in Windows
 	}
@@ -105,7 +107,7 @@ func (w *webhook) Compose(_ *plugin.Delivery, r relay.Rendered) (*plugin.Request
 // Send implements [plugin.Destination].
 func (w *webhook) Send(ctx context.Context, _ *plugin.Delivery, r *plugin.Request) relay.Report {
 	if wait := w.global.wait(time.Now()); wait > 0 {
-		return relay.Report{Verdict: relay.Temporary, RetryAfter: wait, Error: "not sent: discord's limit on everything from this address is used up"}
+		return relay.Report{Verdict: relay.Temporary, RetryAfter: wait, Error: gateClosed}
 	}
 	return w.client.Send(ctx, w.masker, r, func(a *post.Answer) relay.Report {
 		now := time.Now()
@@ -131,8 +133,11 @@ func (w *webhook) Windows() []plugin.Window {
 	return []plugin.Window{{Key: w.address.key, Rate: perWebhook}, {Key: w.address.key, Rate: perChannel}}
 }
 
+const gateClosed = "not sent: discord's limit on everything from this address is used up"
+
 // gate is closed while Discord wants nothing at all from this address: its
 // global limit counts all webhooks together ("Rate Limits", Global Rate Limit).
+// It counts bots apart, but what it says to one is kept by all.
 type gate struct{ until atomic.Int64 } // Unix nanoseconds
 
 func (g *gate) close(until time.Time) {

@@ -50,23 +50,43 @@ type nativeComponent struct {
 	Accessory  *nativeComponent  `json:"accessory"`
 }
 
+// readNative checks a template's own object. Its keys come with it.
+func readNative(raw json.RawMessage) (m nativeMessage, has map[string]json.RawMessage, err error) {
+	if json.Unmarshal(raw, &has) != nil || has == nil {
+		return m, nil, errors.New("a message for discord is a JSON object with content, embeds, components or poll")
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		var shape *json.UnmarshalTypeError
+		if errors.As(err, &shape) {
+			return m, nil, fmt.Errorf("%s is a %s; discord takes something else there", shape.Field, shape.Value)
+		}
+		return m, nil, fmt.Errorf("the message is not what discord takes: %w", err)
+	}
+	return m, has, m.check()
+}
+
+// botNative is a template's own object for a bot: without what only webhooks
+// take, and without what is the delivery's own.
+func botNative(raw json.RawMessage) ([]byte, error) {
+	_, has, err := readNative(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"username", "avatar_url", "thread_name", "applied_tags", "nonce", "enforce_nonce"} {
+		delete(has, key)
+	}
+	if has["allowed_mentions"] == nil {
+		has["allowed_mentions"] = json.RawMessage(`{"parse":[]}`)
+	}
+	return post.Encode(has)
+}
+
 // native checks a template's own object, and adds what it lacks: nobody may be
 // notified but by its own allowed_mentions, and the destination's name and
 // picture are every message's.
 func (w *webhook) native(raw json.RawMessage) (body []byte, components bool, err error) {
-	var has map[string]json.RawMessage
-	if json.Unmarshal(raw, &has) != nil || has == nil {
-		return nil, false, errors.New("a message for discord is a JSON object with content, embeds, components or poll")
-	}
-	var m nativeMessage
-	if err := json.Unmarshal(raw, &m); err != nil {
-		var shape *json.UnmarshalTypeError
-		if errors.As(err, &shape) {
-			return nil, false, fmt.Errorf("%s is a %s; discord takes something else there", shape.Field, shape.Value)
-		}
-		return nil, false, fmt.Errorf("the message is not what discord takes: %w", err)
-	}
-	if err := m.check(); err != nil {
+	m, has, err := readNative(raw)
+	if err != nil {
 		return nil, false, err
 	}
 	if w.address.threaded && m.ThreadName != "" {

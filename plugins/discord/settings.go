@@ -22,7 +22,6 @@ type settings struct {
 const destinationSchema = `{
   "type": "object",
   "additionalProperties": false,
-  "required": ["url"],
   "properties": {
     "url": {
       "type": "string",
@@ -85,7 +84,11 @@ func (s settings) check() (a address, problems []plugin.Problem) {
 		problems = append(problems, plugin.Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
 	}
 	a, refused, warning := parseURL(s.URL)
-	if refused != "" {
+	switch {
+	case s.URL == "":
+		problems = append(problems, plugin.Problem{NoChannel: true,
+			Message: "url is missing; make a webhook in the channel's settings (Integrations, Webhooks) and write its URL"})
+	case refused != "":
 		fault("/url", "%s", refused)
 	}
 	if warning != "" {
