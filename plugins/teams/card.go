@@ -45,20 +45,28 @@ func shown(l relay.Level) (color, sign string) {
 	return "Accent", ""
 }
 
-// plainText is the message of a template that returned a string.
-func plainText(s string) ([]byte, error) {
+// composed is the card of what is no native object.
+func composed(r relay.Rendered) (card, error) {
+	if r.Portable != nil {
+		return portable(r.Portable)
+	}
+	return plainText(r.Text)
+}
+
+// plainText is the card of a template that returned a string.
+func plainText(s string) (card, error) {
 	c := newCard([]element{})
 	nobody := newPeople(nil, 0)
 	c.Body = fit(maxMessage-size(c), nobody, func(limit int) string { return plain.Text(s, nil, limit) })
 	if len(c.Body) == 0 {
-		return nil, errors.New("the template returned an empty text")
+		return card{}, errors.New("the template returned an empty text")
 	}
-	return wrap(c)
+	return c, nil
 }
 
 // portable makes a card of a portable message. What stands beside the text is
 // measured first, and the text gets the rest of the room.
-func portable(m *relay.Message) ([]byte, error) {
+func portable(m *relay.Message) (card, error) {
 	who := newPeople(m.Mentions, peopleRoom)
 	head := title(m)
 	var below []element
@@ -94,13 +102,13 @@ func portable(m *relay.Message) ([]byte, error) {
 	source := markup.Cut(m.Text, maxMessage, markup.Bytes)
 	text := fit(room, who, func(limit int) string { return rich.Markdown(source, m.Mentions, limit) })
 	if bare && len(text) == 0 {
-		return nil, errors.New("the message is empty; give it a title or a text")
+		return card{}, errors.New("the message is empty; give it a title or a text")
 	}
 	if call := who.call(); call != nil {
 		head = append(head, *call)
 	}
 	c.Body = slices.Concat(head, text, below)
-	return wrap(c)
+	return c, nil
 }
 
 // title is in the level's colour. It is the link that no button leads to.

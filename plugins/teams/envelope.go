@@ -1,6 +1,9 @@
 package teams
 
-import "github.com/relay-sidecar/relay/plugin/post"
+import (
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin/post"
+)
 
 // envelope is what the templates of Workflows take: they post a card for each
 // of the attachments.
@@ -16,6 +19,18 @@ type attachment struct {
 }
 
 const cardType = "application/vnd.microsoft.card.adaptive"
+
+// enveloped is what a template made, as a flow takes it.
+func enveloped(r relay.Rendered) ([]byte, error) {
+	if r.Native != nil {
+		return native(r.Native)
+	}
+	c, err := composed(r)
+	if err != nil {
+		return nil, err
+	}
+	return wrap(c)
+}
 
 func wrap(content any) ([]byte, error) {
 	return post.Encode(envelope{Type: "message", Attachments: []attachment{{ContentType: cardType, Content: content}}})

@@ -11,27 +11,37 @@ import (
 
 // settings are a destination's own keys.
 type settings struct {
-	URL string `json:"url"`
+	URL              string `json:"url"`
+	DirectMessageURL string `json:"direct_message_url"`
 }
 
 const destinationSchema = `{
   "type": "object",
   "additionalProperties": false,
-  "required": ["url"],
   "properties": {
     "url": {
       "type": "string",
       "minLength": 1,
       "writeOnly": true,
       "description": "the URL of a workflow that is triggered by a webhook, https://….api.powerplatform.com/…?…&sig=…"
+    },
+    "direct_message_url": {
+      "type": "string",
+      "minLength": 1,
+      "writeOnly": true,
+      "description": "the URL of a workflow that posts to whom the request names as its top-level recipient (an email); direct messages go there, also where the provider has a bot"
     }
   }
 }`
 
-// checkURL parses a flow's URL. The URL is nil when it cannot be used.
-func checkURL(raw string) (*url.URL, []plugin.Problem) {
+// howToURL is the way to a channel's flow.
+const howToURL = "in Teams open the channel's Workflows, choose the template for when a webhook request is received, and copy the URL that it shows"
+
+// checkURL parses the URL of a flow, which is the value of key. The URL is nil
+// when it cannot be used.
+func checkURL(key, raw string) (*url.URL, []plugin.Problem) {
 	problem := func(warning bool, format string, args ...any) []plugin.Problem {
-		return []plugin.Problem{{Pointer: "/url", Message: fmt.Sprintf(format, args...), Warning: warning}}
+		return []plugin.Problem{{Pointer: "/" + key, Message: fmt.Sprintf(format, args...), Warning: warning}}
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -42,8 +52,7 @@ func checkURL(raw string) (*url.URL, []plugin.Problem) {
 	current, old := strings.HasSuffix(host, ".api.powerplatform.com"), strings.HasSuffix(host, ".logic.azure.com")
 	switch {
 	case retired(host):
-		return nil, problem(false, "%s is an Office 365 connector, which Microsoft retires; in Teams open the channel's Workflows, "+
-			"choose the template for when a webhook request is received, and copy the URL that it shows", host)
+		return nil, problem(false, "%s is an Office 365 connector, which Microsoft retires; "+howToURL, host)
 	case u.Scheme == "http" && !post.Loopback(host):
 		return nil, problem(false, "http is taken to a loopback address only; use https")
 	case u.Path == "" || u.Path == "/":

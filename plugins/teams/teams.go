@@ -3,6 +3,7 @@ package teams
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -11,12 +12,15 @@ import (
 )
 
 // Provider serves Microsoft Teams.
-type Provider struct{ client *post.Client }
+type Provider struct {
+	client   *post.Client
+	accounts plugin.Shared[account]
+}
 
 var (
-	_ plugin.Provider    = (*Provider)(nil)
-	_ plugin.Destination = (*flow)(nil)
-	_ plugin.Paced       = (*flow)(nil)
+	_ plugin.DirectProvider = (*Provider)(nil)
+	_ plugin.Destination    = (*flow)(nil)
+	_ plugin.Paced          = (*flow)(nil)
 )
 
 // New makes the provider; its destinations share one pool of connections.
@@ -32,8 +36,11 @@ func (p *Provider) Describe() plugin.Description {
 	return plugin.Description{
 		Name:              "teams",
 		Version:           post.Version(),
+		ProviderSchema:    json.RawMessage(providerSchema),
 		DestinationSchema: json.RawMessage(destinationSchema),
 		Limits:            plugin.Limits{Rate: rate, Concurrency: 1},
+		// The first message to a person takes up to a dozen calls.
+		Direct: plugin.DirectLimits{MatchBy: []string{plugin.ByEmail}, Timeout: 30 * time.Second},
 	}
 }
 
@@ -43,12 +50,19 @@ func (p *Provider) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem
 	if err := json.Unmarshal(s.Target, &target); err != nil {
 		return nil, []plugin.Problem{{Message: "the settings cannot be read: " + err.Error()}}
 	}
-	u, problems := checkURL(target.URL)
+	if target.URL == "" {
+		return nil, []plugin.Problem{{NoChannel: true, Message: "url is missing; " + howToURL}}
+	}
+	u, problems := checkURL("url", target.URL)
 	if u == nil {
 		return nil, problems
 	}
+	return p.flow(u, s), problems
+}
+
+func (p *Provider) flow(u *url.URL, s plugin.Settings) *flow {
 	post.HideURL(s.Masker, u)
-	return &flow{client: p.client, masker: s.Masker, url: u.String(), key: "flow " + u.Host + u.Path}, problems
+	return &flow{client: p.client, masker: s.Masker, url: u.String(), key: "flow " + u.Host + u.Path}
 }
 
 // flow is a workflow with a webhook as its trigger: one channel or chat.
@@ -61,16 +75,7 @@ type flow struct {
 
 // Compose implements [plugin.Destination].
 func (f *flow) Compose(_ *plugin.Delivery, r relay.Rendered) (*plugin.Request, error) {
-	var body []byte
-	var err error
-	switch {
-	case r.Native != nil:
-		body, err = native(r.Native)
-	case r.Portable != nil:
-		body, err = portable(r.Portable)
-	default:
-		body, err = plainText(r.Text)
-	}
+	body, err := enveloped(r)
 	if err != nil {
 		return nil, err
 	}

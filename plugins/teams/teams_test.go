@@ -170,6 +170,15 @@ func TestURL(t *testing.T) {
 	}
 }
 
+func TestNoChannel(t *testing.T) {
+	for _, target := range []string{`{}`, `{"direct_message_url":"` + hook + `"}`} {
+		d, problems := New().Open(plugin.Settings{Target: json.RawMessage(target), Masker: &relay.Masker{}})
+		if d != nil || len(problems) != 1 || !problems[0].NoChannel || problems[0].Warning || !strings.Contains(problems[0].Message, "url is missing; in Teams open the channel's Workflows") {
+			t.Errorf("%s: got %v, %+v", target, d, problems)
+		}
+	}
+}
+
 func TestRequest(t *testing.T) {
 	req, err := open(t, hook).Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
 	if err != nil || req.URL != hook || len(req.Header) != 1 || req.Header.Get("Content-Type") != "application/json; charset=utf-8" {

@@ -91,3 +91,19 @@ func page(a *post.Answer) bool {
 	body := bytes.ToLower(bytes.TrimSpace(a.Body))
 	return bytes.HasPrefix(body, []byte("<!doctype html")) || bytes.HasPrefix(body, []byte("<html"))
 }
+
+// worded is one line about an answer that is no success. What r says of the
+// status stays in it.
+func worded(who, code, message string, r relay.Report) string {
+	text := who + " answered " + r.Error
+	if code != "" {
+		text = who + " answered " + code + " (" + r.Error + ")"
+	}
+	if message != "" {
+		text += ": " + post.Cut(message, maxWords)
+	}
+	return text
+}
+
+// maxWords leaves room for relay's own words behind a vendor's, in bytes.
+const maxWords = 250
