@@ -23,47 +23,61 @@ const (
 // object is a JSON object of a native message.
 type object map[string]any
 
-// checkNative refuses what WeCom would refuse or cut, and names the limit.
+// check refuses what WeCom would refuse or cut of one msgtype, and names the
+// limit.
+type check func(path string, o object) error
+
+// checkNative refuses what a robot could not send.
 func checkNative(raw json.RawMessage) error {
-	var m object
+	_, _, _, err := readNative(raw, "robot", "text, markdown, markdown_v2, image, news, file, voice and template_card", checks())
+	return err
+}
+
+// readNative is a native message, its msgtype and the object of that name,
+// after it was checked. kinds names the checks in words.
+func readNative(raw json.RawMessage, sender, kinds string, checks map[string]check) (m object, kind string, body object, err error) {
 	if err := json.Unmarshal(raw, &m); err != nil || m == nil {
-		return errors.New("a message for wecom is a JSON object with a msgtype")
+		return nil, "", nil, errors.New("a message for wecom is a JSON object with a msgtype")
 	}
-	kind, _ := m["msgtype"].(string)
-	check, known := checks()[kind]
+	kind, _ = m["msgtype"].(string)
+	check, known := checks[kind]
 	switch {
 	case kind == "":
-		return errors.New("the message has no msgtype; wecom takes text, markdown, markdown_v2, image, news, file, voice and template_card")
+		return nil, "", nil, errors.New("the message has no msgtype; wecom takes " + kinds)
 	case !known:
-		return fmt.Errorf("%q is not a msgtype of a wecom robot; it takes text, markdown, markdown_v2, image, news, file, voice and template_card", kind)
+		return nil, "", nil, fmt.Errorf("%q is not a msgtype of a wecom %s; it takes %s", kind, sender, kinds)
 	}
 	body, ok := m[kind].(map[string]any)
 	if !ok {
-		return fmt.Errorf("%s is missing or no object; wecom needs it", kind)
+		return nil, "", nil, fmt.Errorf("%s is missing or no object; wecom needs it", kind)
 	}
-	return check(kind, body)
+	return m, kind, body, check(kind, body)
 }
 
-func checks() map[string]func(path string, o object) error {
-	content := func(limit int) func(string, object) error {
-		return func(path string, o object) error {
-			if err := o.need(path, "content"); err != nil {
-				return err
-			}
-			return o.atMost(path, "content", limit)
-		}
-	}
-	media := func(path string, o object) error { return o.need(path, "media_id") }
-	return map[string]func(string, object) error{
-		"text":          content(maxText), // the server was once seen to name 5120; the document says 2048
-		"markdown":      content(maxMarkdown),
-		"markdown_v2":   content(maxMarkdown),
+func checks() map[string]check {
+	return map[string]check{
+		"text":          contentUpTo(maxText), // the server was once seen to name 5120; the document says 2048
+		"markdown":      contentUpTo(maxMarkdown),
+		"markdown_v2":   contentUpTo(maxMarkdown),
 		"image":         checkImage,
 		"news":          checkNews,
-		"file":          media,
-		"voice":         media,
+		"file":          needs("media_id"),
+		"voice":         needs("media_id"),
 		"template_card": checkCard,
 	}
+}
+
+func contentUpTo(limit int) check {
+	return func(path string, o object) error {
+		if err := o.need(path, "content"); err != nil {
+			return err
+		}
+		return o.atMost(path, "content", limit)
+	}
+}
+
+func needs(keys ...string) check {
+	return func(path string, o object) error { return o.need(path, keys...) }
 }
 
 func checkImage(path string, o object) error {
@@ -81,14 +95,17 @@ func checkImage(path string, o object) error {
 	return nil
 }
 
-func checkNews(path string, o object) error {
+func checkNews(path string, o object) error { return checkArticles(path, o, "title", "url") }
+
+// checkArticles checks a list of articles, which must have the texts of keys.
+func checkArticles(path string, o object, keys ...string) error {
 	articles := o.list("articles")
 	if n := len(articles); n == 0 || n > maxArticles {
 		return fmt.Errorf("%s.articles has %d elements; wecom takes 1 to %d", path, n, maxArticles)
 	}
 	for i, a := range articles {
 		at := fmt.Sprintf("%s.articles[%d]", path, i)
-		if err := a.need(at, "title", "url"); err != nil {
+		if err := a.need(at, keys...); err != nil {
 			return err
 		}
 		if err := a.atMost(at, "title", maxTitle); err != nil {
@@ -101,13 +118,23 @@ func checkNews(path string, o object) error {
 	return nil
 }
 
-// checkCard checks what makes WeCom refuse a card; the lengths of its texts
-// are recommendations, and what is longer is only cut on the screen.
 func checkCard(path string, o object) error {
-	kind, _ := o["card_type"].(string)
-	if !slices.Contains([]string{"text_notice", "news_notice"}, kind) {
+	if kind, _ := o["card_type"].(string); !slices.Contains([]string{textNotice, newsNotice}, kind) {
 		return fmt.Errorf("%s.card_type is %q; a wecom robot takes text_notice and news_notice", path, kind)
 	}
+	return checkNotice(path, o, func() error { return o.object("card_image").need(path+".card_image", "url") })
+}
+
+// Types of a card that only tell something.
+const (
+	textNotice = "text_notice"
+	newsNotice = "news_notice"
+)
+
+// checkNotice checks what makes WeCom refuse a card that only tells something;
+// the lengths of its texts are recommendations, and what is longer is only cut
+// on the screen. picture checks the picture of a news_notice.
+func checkNotice(path string, o object, picture func() error) error {
 	for key, limit := range map[string]int{"horizontal_content_list": maxHorizontal, "vertical_content_list": maxVertical, "jump_list": maxJumps} {
 		if n := len(o.list(key)); n > limit {
 			return fmt.Errorf("%s.%s has %d elements; wecom allows %d", path, key, n, limit)
@@ -121,11 +148,11 @@ func checkCard(path string, o object) error {
 		}
 	}
 	title := o.object("main_title")
-	if kind == "news_notice" {
+	if o["card_type"] == newsNotice {
 		if err := title.need(path+".main_title", "title"); err != nil {
 			return err
 		}
-		if err := o.object("card_image").need(path+".card_image", "url"); err != nil {
+		if err := picture(); err != nil {
 			return err
 		}
 	} else if title.need("", "title") != nil && o.need("", "sub_title_text") != nil {

@@ -71,6 +71,7 @@ type form struct {
 	link   func(target, words string) string
 	footer func(words string) string
 	links  string // between two links
+	mark   string // what the message ends with, behind its footer
 }
 
 func inMarkdown() form {

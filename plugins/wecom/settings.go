@@ -23,7 +23,6 @@ const (
 const destinationSchema = `{
   "type": "object",
   "additionalProperties": false,
-  "required": ["url"],
   "properties": {
     "url": {
       "type": "string",

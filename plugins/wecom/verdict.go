@@ -34,18 +34,27 @@ const (
 
 // codes is what WeCom's errcode means for a robot (91770, 90313).
 func codes() map[int64]meaning {
+	all := messageCodes()
+	all[45009] = meaning{verdict: relay.Temporary, words: "more than 20 messages a minute", wait: blocked}
+	for code, words := range map[int64]string{
+		93000: "the webhook's key is not valid, or the robot was removed from its group; copy the robot's webhook anew",
+		93004: "the robot is disabled",
+		93006: "the chat id is not valid",
+		93008: "the robot is not in the group",
+		49008: "the group was dissolved",
+	} {
+		all[code] = meaning{verdict: relay.DestinationRefused, words: words}
+	}
+	return all
+}
+
+// messageCodes is what a code means whoever sends the message (90313).
+func messageCodes() map[int64]meaning {
 	all := map[int64]meaning{
 		-1:    {verdict: relay.Temporary, words: "the system is busy"},
 		6000:  {verdict: relay.Temporary, words: "somebody else changed the data at the same time"},
-		45009: {verdict: relay.Temporary, words: "more than 20 messages a minute", wait: blocked},
 		45033: {verdict: relay.Temporary, words: "too many calls at the same time"},
 		81026: {verdict: relay.Temporary, words: "the feature is under maintenance"},
-
-		93000: {verdict: relay.DestinationRefused, words: "the webhook's key is not valid, or the robot was removed from its group; copy the robot's webhook anew"},
-		93004: {verdict: relay.DestinationRefused, words: "the robot is disabled"},
-		93006: {verdict: relay.DestinationRefused, words: "the chat id is not valid"},
-		93008: {verdict: relay.DestinationRefused, words: "the robot is not in the group"},
-		49008: {verdict: relay.DestinationRefused, words: "the group was dissolved"},
 	}
 	for words, list := range map[string][]int64{
 		"the msgtype is not supported":             {40008},
@@ -81,7 +90,7 @@ func classify(a *post.Answer, attempt int, now time.Time) relay.Report {
 	case coded && code == 0 && a.Status == http.StatusOK:
 		return relay.Report{Verdict: relay.Delivered}
 	case coded && code != 0:
-		return refused(a, code, words(body.Message), attempt, now)
+		return refused(codes(), a, code, words(body.Message), attempt, now)
 	}
 	r := post.ByStatus(a, now)
 	switch {
@@ -95,8 +104,8 @@ func classify(a *post.Answer, attempt int, now time.Time) relay.Report {
 }
 
 // refused is an answer with a code other than 0, whatever its status.
-func refused(a *post.Answer, code int64, said string, attempt int, now time.Time) relay.Report {
-	m, known := codes()[code]
+func refused(meanings map[int64]meaning, a *post.Answer, code int64, said string, attempt int, now time.Time) relay.Report {
+	m, known := meanings[code]
 	r := relay.Report{Verdict: m.verdict, Error: fmt.Sprintf("wecom answered %d", code)}
 	switch {
 	case known:

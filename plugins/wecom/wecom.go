@@ -11,12 +11,15 @@ import (
 )
 
 // Provider serves WeCom.
-type Provider struct{ client *post.Client }
+type Provider struct {
+	client *post.Client
+	apps   plugin.Shared[app]
+}
 
 var (
-	_ plugin.Provider    = (*Provider)(nil)
-	_ plugin.Destination = (*robot)(nil)
-	_ plugin.Paced       = (*robot)(nil)
+	_ plugin.DirectProvider = (*Provider)(nil)
+	_ plugin.Destination    = (*robot)(nil)
+	_ plugin.Paced          = (*robot)(nil)
 )
 
 // New makes the provider; its destinations share one pool of connections.
@@ -30,8 +33,10 @@ func (p *Provider) Describe() plugin.Description {
 	return plugin.Description{
 		Name:              "wecom",
 		Version:           post.Version(),
+		ProviderSchema:    json.RawMessage(providerSchema),
 		DestinationSchema: json.RawMessage(destinationSchema),
 		Limits:            plugin.Limits{Rate: rate(), Concurrency: 1},
+		Direct:            plugin.DirectLimits{MatchBy: []string{plugin.ByEmail, plugin.ByPhone}},
 	}
 }
 
@@ -40,6 +45,9 @@ func (p *Provider) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem
 	var target settings
 	if err := json.Unmarshal(s.Target, &target); err != nil {
 		return nil, []plugin.Problem{{Message: "the settings cannot be read: " + err.Error()}}
+	}
+	if target.URL == "" {
+		return nil, []plugin.Problem{{NoChannel: true, Message: "url is missing; add a robot to the group in WeCom and copy its webhook"}}
 	}
 	u, problems := checkURL(target.URL)
 	if u == nil {

@@ -23,6 +23,9 @@ func (p *page) block(s string) string {
 // and the message's own text gets the rest of the room.
 func (f form) write(m *relay.Message, room int) string {
 	p := &page{left: room + len(blankLine)} // none before the first block
+	if f.mark != "" {
+		p.left -= len(blankLine) + len(f.mark)
+	}
 	target := markup.Target(m.Link)
 	title := p.block(f.title(m, web(target) && !leadsTo(m.Actions, m.Link)))
 	actions := p.block(f.actions(m.Actions, p.left/2))
@@ -36,6 +39,13 @@ func (f form) write(m *relay.Message, room int) string {
 		if b != "" {
 			blocks = append(blocks, b)
 		}
+	}
+	switch {
+	case f.mark == "" || len(blocks) == 0:
+	case footer != "":
+		blocks[len(blocks)-1] += " " + f.mark
+	default:
+		blocks = append(blocks, f.mark)
 	}
 	return strings.Join(blocks, blankLine)
 }
