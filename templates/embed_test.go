@@ -2,11 +2,13 @@ package templates_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path"
 	"testing"
 
+	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/templates"
 )
 
@@ -37,5 +39,19 @@ func TestFSHoldsEveryFile(t *testing.T) {
 	}
 	if found < 15 {
 		t.Errorf("found %d files; is this the templates directory?", found)
+	}
+}
+
+// TestSamples: there is one of every type, and it is an event.
+func TestSamples(t *testing.T) {
+	for _, eventType := range relay.Catalogue() {
+		raw, ok := templates.Sample(eventType)
+		var e relay.Event
+		if err := json.Unmarshal(raw, &e); !ok || err != nil || e.Title == "" || e.Level == "" {
+			t.Errorf("%s: %v, %+v", eventType, err, e)
+		}
+	}
+	if _, ok := templates.Sample("no.such"); ok {
+		t.Error("there is a sample of what is not in the catalogue")
 	}
 }

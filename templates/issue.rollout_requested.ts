@@ -3,5 +3,9 @@ import { t, type Context, type Event } from "relay";
 import { eventMessage } from "./lib/event";
 
 export default function (event: Event, ctx: Context) {
-  return eventMessage(event, ctx, { what: t("issue.rollout_requested"), call: true });
+  return eventMessage(event, ctx, {
+    what: t("issue.rollout_requested"),
+    direct: "issue.rollout_requested.direct",
+    call: true,
+  });
 }

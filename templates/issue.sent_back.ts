@@ -3,5 +3,10 @@ import { t, type Context, type Event } from "relay";
 import { eventMessage } from "./lib/event";
 
 export default function (event: Event, ctx: Context) {
-  return eventMessage(event, ctx, { what: t("issue.sent_back"), actor: t("approver"), call: true });
+  return eventMessage(event, ctx, {
+    what: t("issue.sent_back"),
+    direct: "issue.sent_back.direct",
+    actor: t("approver"),
+    call: true,
+  });
 }

@@ -5,6 +5,7 @@ import { eventMessage } from "./lib/event";
 export default function (event: Event, ctx: Context) {
   return eventMessage(event, ctx, {
     what: t("relay.test"),
-    text: t("relay.test.text", { destination: ctx.destination }),
+    direct: "relay.test.direct",
+    text: t(ctx.direct ? "relay.test.direct.text" : "relay.test.text", { destination: ctx.destination }),
   });
 }

@@ -150,6 +150,40 @@ func TestBuiltInTemplatesTakeAnyEvent(t *testing.T) {
 	}
 }
 
+// TestDirectMessagesSpeakToTheirReader: by name, where there is one, and to
+// nobody else. A name is text, whatever it holds.
+func TestDirectMessagesSpeakToTheirReader(t *testing.T) {
+	set := builtIn(t)
+	for _, c := range []struct{ eventType, language, recipient, want string }{
+		{"issue.approval_requested", "en", `{"name":"Bob"}`, "Bob, your approval is needed: add index to orders"},
+		{"issue.approval_requested", "zh-CN", `{"name":"Bob"}`, "Bob，有一个工单等待您审批：add index to orders"},
+		{"issue.approval_requested", "en", `{"email":"bob@example.com"}`, "Your approval is needed: add index to orders"},
+		{"issue.approval_requested", "zh-CN", `{}`, "有一个工单等待您审批：add index to orders"},
+		{"issue.approved", "en", `{"name":" {title} *B* [x](y) "}`, "{title} *B* [x](y), your issue was approved: add index to orders"},
+		{"issue.approved", "en", `{"name":"` + strings.Repeat("字", 100) + `"}`, strings.Repeat("字", 59) + "…, your issue was approved: add index to orders"},
+		{"issue.sent_back", "en", `{"name":" "}`, "Your issue was sent back: add index to orders"},
+		{"issue.sent_back", "zh-CN", `{"name":"王芳"}`, "王芳，您的工单被退回：add index to orders"},
+		{"issue.rollout_requested", "en", `null`, "Your issue is waiting for rollout: add index to orders"},
+		{"relay.test", "en", `{"name":"Bob"}`, "Bob, this is a test: add index to orders"},
+		{"issue.created", "en", `{"name":"Bob"}`, "Issue created: add index to orders"},
+	} {
+		in := input(sample(c.eventType), c.language, true)
+		in.Context.Recipient = json.RawMessage(c.recipient)
+		var got relay.Message
+		made := renderJSON(t, set.Find("slack", c.eventType), in)
+		if err := json.Unmarshal(made, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Title != c.want || len(got.Mentions) > 0 || strings.Contains(string(made), "Carol") {
+			t.Errorf("%s to %s: got %s, want %q", c.eventType, c.recipient, made, c.want)
+		}
+	}
+	in := input([]byte(`{"id":"1","type":"relay.test","source":"relay","time":"2026-11-21T08:00:00Z","level":"info","title":"t"}`), "en", true)
+	if got := string(renderJSON(t, set.Find("slack", "relay.test"), in)); !strings.Contains(got, `"Direct messages of dba-team reach you here."`) {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestCustomSaysWhatTheEventSays: the custom provider's formats are shapes of
 // the event.
 func TestCustomSaysWhatTheEventSays(t *testing.T) {

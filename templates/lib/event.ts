@@ -5,6 +5,8 @@ import { escape, formatTime, mention, message, t, truncate, type Context, type E
 export interface Extra {
   /** What happened, in the reader's language; it leads the title. */
   what?: string;
+  /** The key of what a direct message says instead, to its reader; "<key>.nameless" to one without a name. */
+  direct?: string;
   /** The actor's part in it; default: "Actor". */
   actor?: string;
   /** Shown after project and issue. */
@@ -17,10 +19,12 @@ export interface Extra {
 
 // More people than this are not called by name in one message.
 const maxCalled = 20;
+// A longer name is cut: the title is about what happened.
+const maxName = 60;
 
 export function eventMessage(event: Event, ctx: Context, extra: Extra) {
   return message({
-    title: headline(extra.what, event.title),
+    title: headline(lead(ctx, extra), event.title),
     text: body(event, ctx, extra),
     level: event.level,
     link: event.link,
@@ -58,6 +62,13 @@ export function exactly(key: string, value: unknown): string {
 function translated(key: string, otherwise: string): string {
   const text = t(key);
   return text === key ? otherwise : text;
+}
+
+// What leads the title. A title is no Markdown: a name is safe in it as it is.
+function lead(ctx: Context, extra: Extra): string | undefined {
+  if (!ctx.direct || !extra.direct) return extra.what;
+  const name = truncate(show(ctx.recipient?.name)?.trim(), maxName);
+  return name ? t(extra.direct, { name }) : t(extra.direct + ".nameless");
 }
 
 // Some senders' titles begin with what happened; saying it twice helps nobody.
