@@ -33,6 +33,8 @@ type Options struct {
 	Provider func(name string) (Schemas, bool)
 	// Providers names every provider that Provider knows.
 	Providers []string
+	// Sources names the doors that need no entry under sources.
+	Sources []string
 	// Judge is what only a destination's provider can say about settings that
 	// fit the schemas. It is asked about every destination that has no fault so
 	// far, whatever is wrong elsewhere in the file. nil: nobody is asked.
@@ -45,6 +47,12 @@ type Judgement struct {
 	Pointer string // JSON pointer to the value
 	Message string // what is wrong and the remedy, without secrets
 	Warning bool   // the settings are usable all the same
+	// NoChannel: the settings name no channel, which is a fault unless nothing
+	// can ever go there.
+	NoChannel bool
+	// Direct: it is about direct messages, and of interest only where the
+	// destination wants them.
+	Direct bool
 }
 
 // Schemas is what a provider says about its settings.
@@ -57,6 +65,9 @@ type Schemas struct {
 	Provider, Destination json.RawMessage
 	Rate                  relay.Rate // of a destination that sets none
 	Concurrency           int        // of a destination that sets none; 0: 1
+	// The same for direct messages; 0: 8, and the destination's default.
+	DirectConcurrency int
+	DirectTimeout     time.Duration
 }
 
 // Config is a relay.yaml that passed every check. It is read only.
@@ -71,7 +82,9 @@ type Config struct {
 	Templates    string           // absolute path of the directory
 	Entries      map[string]Entry // by name; built-in providers that a destination names are among them
 	Destinations []Destination    // sorted by name
+	People       []Person
 	Sources      map[string]Source
+	Alerts       Alerts
 	Watch        Watch
 	Log          Log
 
@@ -129,6 +142,7 @@ type Destination struct {
 	Use            string              `json:"-"` // the provider of that entry
 	Events         []string            // globs; nil: all but relay.*
 	Match          map[string][]string // path into the event → any of these values
+	Direct         *DirectMessages     `json:"direct_messages"` // nil: none
 	Template       string              // below the templates directory; empty: found by name
 	Language       string
 	TimeZone       string     `json:"time_zone"` // an IANA name; empty: relay's own
@@ -158,6 +172,78 @@ func (r *Retry) UnmarshalJSON(b []byte) error {
 	type object Retry
 	return json.Unmarshal(b, (*object)(r))
 }
+
+// DirectMessages says which events go to people, and what follows where nobody
+// is reached.
+type DirectMessages struct {
+	Events   []string // globs
+	Fallback relay.Fallback
+
+	// The destination's own where the file sets them, else the provider's.
+	Timeout     time.Duration `json:"-"`
+	Concurrency int           `json:"-"`
+}
+
+// defaultDirectConcurrency is how many direct messages of a destination are on
+// their way at a time.
+const defaultDirectConcurrency = 8
+
+// directByDefault are the events that ask somebody for something, or answer
+// who asked.
+func directByDefault() []string {
+	return []string{"issue.approval_requested", "issue.approved", "issue.sent_back", "issue.rollout_requested"}
+}
+
+// UnmarshalJSON takes true, a list of globs, or the long form.
+func (d *DirectMessages) UnmarshalJSON(b []byte) error {
+	*d = DirectMessages{Fallback: relay.FallbackNoneMatched}
+	switch {
+	case string(b) == "true":
+	case string(b) == "false":
+		return nil
+	case len(b) > 0 && b[0] == '[':
+		return json.Unmarshal(b, &d.Events)
+	default:
+		type object DirectMessages
+		if err := json.Unmarshal(b, (*object)(d)); err != nil {
+			return err
+		}
+	}
+	if d.Events == nil {
+		d.Events = directByDefault()
+	}
+	return nil
+}
+
+// Person is what relay.yaml knows of somebody. IDs are by the name of a
+// provider, of an entry or of a source.
+type Person struct {
+	Email, Phone, Name string
+	Language, TimeZone string
+	IDs                map[string]string
+}
+
+// UnmarshalJSON takes every key that is not one of ours as an id.
+func (p *Person) UnmarshalJSON(b []byte) error {
+	var all map[string]string
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	*p = Person{}
+	for key, to := range map[string]*string{
+		"email": &p.Email, "phone": &p.Phone, "name": &p.Name, "language": &p.Language, "time_zone": &p.TimeZone,
+	} {
+		*to = all[key]
+		delete(all, key)
+	}
+	if len(all) > 0 {
+		p.IDs = all
+	}
+	return nil
+}
+
+// Alerts says how long something may be held before it counts.
+type Alerts struct{ After time.Duration }
 
 // Source refines a door for an app that speaks webhooks.
 type Source struct {

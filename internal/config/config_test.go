@@ -41,7 +41,7 @@ func options(env map[string]string) config.Options {
 		Provider: func(name string) (config.Schemas, bool) {
 			switch name {
 			case "slack":
-				return config.Schemas{Provider: []byte(slackProvider), Destination: []byte(slackDestination), Rate: relay.Rate{Count: 1, Per: time.Second}}, true
+				return config.Schemas{Provider: []byte(slackProvider), Destination: []byte(slackDestination), Rate: relay.Rate{Count: 1, Per: time.Second}, DirectTimeout: 30 * time.Second}, true
 			case "custom":
 				return config.Schemas{Destination: []byte(customDestination), Concurrency: 32}, true
 			case "chat":
@@ -50,6 +50,7 @@ func options(env map[string]string) config.Options {
 			return config.Schemas{}, false
 		},
 		Providers: []string{"slack", "custom", "chat"},
+		Sources:   []string{"bytebase", "backlog"},
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"maps"
@@ -46,6 +47,18 @@ func (l *loader) decode(cfg *Config, instance map[string]any) {
 		}
 		if typed["concurrency"] == nil {
 			d.Concurrency = max(1, schemas.Concurrency)
+		}
+		if d.Direct != nil && d.Direct.Events == nil {
+			d.Direct = nil // direct_messages: false
+		}
+		if d.Direct != nil {
+			d.Direct.Timeout, d.Direct.Concurrency = d.Timeout, d.Concurrency
+			if below(destinations, name)["timeout"] == nil {
+				d.Direct.Timeout = max(d.Timeout, schemas.DirectTimeout)
+			}
+			if typed["concurrency"] == nil {
+				d.Direct.Concurrency = cmp.Or(schemas.DirectConcurrency, defaultDirectConcurrency)
+			}
 		}
 		cfg.Destinations = append(cfg.Destinations, d)
 	}

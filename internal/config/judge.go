@@ -1,9 +1,12 @@
 package config
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/relay-sidecar/relay"
 )
 
 // judge asks the providers about the destinations that have no fault so far.
@@ -25,7 +28,17 @@ func (l *loader) judge(instance map[string]any, root *node) {
 		}
 		d.Use, d.Settings = entry.Use, owned(target, common)
 		places.Destinations = []Destination{d}
+		wants := directOf(target["direct_messages"])
 		for _, j := range l.o.Judge(d, entry) {
+			if j.Direct && j.Warning && wants == nil {
+				continue
+			}
+			if j.NoChannel && wants != nil {
+				if wants.Fallback == relay.FallbackNever {
+					continue
+				}
+				j.Message += "; a destination without a channel needs direct_messages: {fallback: never}, since there is nothing to fall back to"
+			}
 			problem := places.Problem(name, j.Entry, j.Pointer, j.Message)
 			if j.Warning {
 				l.warnings = append(l.warnings, problem)
@@ -34,6 +47,19 @@ func (l *loader) judge(instance map[string]any, root *node) {
 			}
 		}
 	}
+}
+
+// directOf reads what a destination says of direct messages; nil: it wants none.
+func directOf(value any) *DirectMessages {
+	data, err := json.Marshal(value) // it came from JSON values
+	var d DirectMessages
+	if value == nil || err != nil || json.Unmarshal(data, &d) != nil || d.Events == nil {
+		return nil
+	}
+	if d.Fallback == "" {
+		d.Fallback = relay.FallbackNoneMatched
+	}
+	return &d
 }
 
 // faulty reports whether something at or below a path is at fault.

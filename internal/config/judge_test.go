@@ -62,3 +62,41 @@ servr: {}
 		t.Errorf("warnings %v", warnings)
 	}
 }
+
+// Whether a destination needs a channel depends on its direct messages.
+func TestDestinationsWithoutAChannel(t *testing.T) {
+	const file = `
+destinations:
+  a: {provider: chat}
+  b: {provider: chat, direct_messages: true}
+  c: {provider: chat, direct_messages: {fallback: never}}
+  d: {provider: chat, direct_messages: false}
+`
+	chat := config.Schemas{Destination: json.RawMessage(`{"type":"object"}`)}
+	_, warnings, err := config.Load("relay.yaml", config.Options{
+		ReadFile:  func(string) ([]byte, error) { return []byte(file), nil },
+		Providers: []string{"chat"},
+		Provider:  func(name string) (config.Schemas, bool) { return chat, name == "chat" },
+		Judge: func(config.Destination, config.Entry) []config.Judgement {
+			return []config.Judgement{
+				{Message: "url is missing", NoChannel: true},
+				{Entry: true, Pointer: "/bot_token", Message: "no bot_token", Warning: true, Direct: true},
+			}
+		},
+	})
+	want := []string{
+		"relay.yaml:3:6: destinations.a: url is missing",
+		"relay.yaml:4:6: destinations.b: url is missing; a destination without a channel needs direct_messages: {fallback: never}, since there is nothing to fall back to",
+		"relay.yaml:6:6: destinations.d: url is missing",
+	}
+	if err == nil || err.Error() != strings.Join(want, "\n") {
+		t.Errorf("got\n%v\nwant\n%s", err, strings.Join(want, "\n"))
+	}
+	var said []string
+	for _, w := range warnings {
+		said = append(said, w.Error())
+	}
+	if got := strings.Join(said, "\n"); got != "relay.yaml:4:6: destinations.b: no bot_token\nrelay.yaml:5:6: destinations.c: no bot_token" {
+		t.Errorf("warnings\n%s", got)
+	}
+}

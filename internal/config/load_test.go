@@ -60,7 +60,12 @@ func TestEveryKeyIsCarried(t *testing.T) {
 		"slack-eu": {Name: "slack-eu", Use: "slack", Settings: json.RawMessage(`{"api_base":"http://127.0.0.1:9","bot_token":"xoxb-from-file"}`)},
 		"custom":   {Name: "custom", Use: "custom", Settings: json.RawMessage(`{}`)},
 	})
-	equal(t, "files", cfg.Files, []string{filepath.Join(here, "good.yaml"), filepath.Join(here, "token.txt")})
+	equal(t, "files", cfg.Files, []string{filepath.Join(here, "good.yaml"), filepath.Join(here, "people.yaml"), filepath.Join(here, "token.txt")})
+	equal(t, "people", cfg.People, []config.Person{
+		{Email: "ann@example.com", Phone: "+86 138 0000 0000", Name: "Ann", Language: "zh-CN", TimeZone: "Asia/Shanghai", IDs: map[string]string{"slack": "U012AB3CD", "slack-eu": "0123"}},
+		{Email: "bob@example.com", IDs: map[string]string{"backlog": "12345"}},
+	})
+	equal(t, "alerts", cfg.Alerts, config.Alerts{After: 5 * time.Minute})
 
 	patient := config.Retry{For: 72 * time.Hour, Ambiguous: 5}
 	want := []config.Destination{
@@ -69,6 +74,7 @@ func TestEveryKeyIsCarried(t *testing.T) {
 			Match:    map[string][]string{"project.name": {"demo", "007", "on"}, "level": {"error"}, "issue.id": {"12"}},
 			Template: "slack/approval.ts", Language: "zh-CN", TimeZone: "Asia/Shanghai", Rate: relay.Rate{Count: 20, Per: time.Minute},
 			Timeout: 5 * time.Second, Retry: patient, TemplateErrors: relay.TemplateErrorsDead, Concurrency: 2, Disabled: true,
+			Direct:   &config.DirectMessages{Events: []string{"issue.*"}, Fallback: relay.FallbackNever, Timeout: 5 * time.Second, Concurrency: 2},
 			Settings: json.RawMessage(`{"url":"https://hooks.slack.com/services/T/B/literal-secret"}`),
 		},
 		{
@@ -79,6 +85,10 @@ func TestEveryKeyIsCarried(t *testing.T) {
 		{
 			Name: "zulu", Entry: "slack", Use: "slack", Match: map[string][]string{}, Language: "en", Rate: relay.Rate{Count: 1, Per: time.Second}, Timeout: 10 * time.Second, Retry: patient,
 			TemplateErrors: relay.TemplateErrorsFallback, Concurrency: 1,
+			Direct: &config.DirectMessages{
+				Events:   []string{"issue.approval_requested", "issue.approved", "issue.sent_back", "issue.rollout_requested"},
+				Fallback: relay.FallbackNoneMatched, Timeout: 30 * time.Second, Concurrency: 8,
+			},
 			Settings: json.RawMessage(`{"url":"https://hooks.slack.com/services/T/B/env-secret"}`),
 		},
 	}
@@ -120,7 +130,8 @@ func TestDefaults(t *testing.T) {
 	equal(t, "log", cfg.Log, config.Log{Level: "info", Format: "text"})
 	d := cfg.Destinations[0]
 	equal(t, "retry", d.Retry, config.Retry{For: 24 * time.Hour, Ambiguous: 3})
-	if d.Events != nil || d.TimeZone != "" || d.Language != "en" || d.Timeout != 10*time.Second {
+	equal(t, "alerts", cfg.Alerts.After, 10*time.Minute)
+	if d.Direct != nil || d.Events != nil || d.TimeZone != "" || d.Language != "en" || d.Timeout != 10*time.Second {
 		t.Errorf("got %+v", d)
 	}
 }
@@ -144,7 +155,7 @@ func TestTheShippedFileKnowsEveryKey(t *testing.T) {
 	comment := regexp.MustCompile(`(?m)^( *)# ( *(?:- |[A-Za-z0-9_.-]+:(?:\s|$)))`)
 	full := comment.ReplaceAllString(string(text), "$1$2")
 	o := options(map[string]string{"RELAY_TOKEN": "token-number-one", "RECEIVER_TOKEN": "token-number-four", "BYTEBASE_TOKEN": "token-number-two",
-		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X"})
+		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X", "SLACK_EU_TOKEN": "token-number-five"})
 	o.ReadFile = func(path string) ([]byte, error) {
 		if filepath.Base(path) == "relay.yaml" {
 			return []byte(full), nil
@@ -206,8 +217,8 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		`testdata/good.yaml:8:71: server.listen[3]: "0.0.0.0:8751" takes tokens and events over plain HTTP; put a proxy with TLS before it`,
-		`testdata/good.yaml:31:25: destinations.alpha.events[1]: "billing.*" matches no event type of the catalogue`,
-		`testdata/good.yaml:42:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
+		`testdata/good.yaml:32:25: destinations.alpha.events[1]: "billing.*" matches no event type of the catalogue`,
+		`testdata/good.yaml:44:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -264,10 +275,10 @@ func TestProblemOfAPlugin(t *testing.T) {
 		want        string
 	}{
 		{"zulu", false, "/url", "testdata/good.yaml:25:10: destinations.zulu.url: retired"},
-		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:44:60: destinations.hook.headers.X-Literal: retired"},
-		{"hook", false, "/keyword", "testdata/good.yaml:40:3: destinations.hook.keyword: retired"},
+		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:46:60: destinations.hook.headers.X-Literal: retired"},
+		{"hook", false, "/keyword", "testdata/good.yaml:42:3: destinations.hook.keyword: retired"},
 		{"alpha", true, "/bot_token", "testdata/good.yaml:21:67: providers.slack-eu.bot_token: retired"},
-		{"zulu", true, "/bot_token", "testdata/good.yaml:23:3: destinations.zulu.bot_token: retired"},
+		{"zulu", true, "/bot_token", "testdata/good.yaml:23:3: destinations.zulu: retired"},
 	} {
 		if got := cfg.Problem(test.destination, test.entry, test.pointer, "retired").Error(); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)

@@ -33,6 +33,8 @@ type loader struct {
 	path string // as problems name it
 	dir  string // relative paths of the file start here
 
+	reading string // the file that is being read, as the main file names it; empty: the main file
+
 	problems []relay.Problem
 	warnings []relay.Problem
 

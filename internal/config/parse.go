@@ -12,23 +12,32 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// parse reads the file as one YAML document. nil: it is none, and a problem says why.
+// parse reads the main file as one YAML document. nil: it is none, and a problem says why.
 func (l *loader) parse() *yaml.Node {
-	whole := func(format string, args ...any) *yaml.Node {
-		l.problem(place{}, "", format, args...)
+	data, err := l.file(l.mainFile())
+	if err != nil {
+		l.problem(l.here(0, 0), "", "cannot be read: %s", err)
 		return nil
 	}
-	data, err := l.file(l.mainFile())
+	return l.document(data)
+}
+
+// document reads the text of a file as one YAML document. nil: it is none, and
+// a problem says why.
+func (l *loader) document(data []byte) *yaml.Node {
+	whole := func(format string, args ...any) *yaml.Node {
+		l.problem(l.here(0, 0), "", format, args...)
+		return nil
+	}
 	switch {
-	case err != nil:
-		return whole("cannot be read: %s", err)
 	case len(data) > maxFile:
 		return whole("is larger than 1 MiB; take out what does not belong to it")
 	case markOf(data) != "":
-		l.problem(place{1, 1}, "", "the file begins with a byte order mark; save it as UTF-8 without one")
+		l.problem(l.here(1, 1), "", "the file begins with a byte order mark; save it as UTF-8 without one")
 		return nil
 	case !utf8.Valid(data):
-		l.problem(badByte(data), "", "the text is not UTF-8; save the file as UTF-8")
+		line, column := badByte(data)
+		l.problem(l.here(line, column), "", "the text is not UTF-8; save the file as UTF-8")
 		return nil
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -42,7 +51,7 @@ func (l *loader) parse() *yaml.Node {
 	}
 	switch err := decoder.Decode(&second); {
 	case err == nil:
-		l.problem(place{second.Line, 1}, "", "a second document begins here; a configuration is one document, so take out the ---")
+		l.problem(l.here(second.Line, 1), "", "a second document begins here; a configuration is one document, so take out the ---")
 		return nil
 	case !errors.Is(err, io.EOF):
 		l.syntax(data, err)
@@ -71,7 +80,7 @@ func (l *loader) syntax(data []byte, err error) {
 	for i, text := range strings.Split(string(data), "\n") {
 		indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 		if tab := strings.IndexByte(indent, '\t'); tab >= 0 && i+1 >= line {
-			l.problem(place{i + 1, tab + 1}, "", "a tab in the indentation; YAML is indented by spaces")
+			l.problem(l.here(i+1, tab+1), "", "a tab in the indentation; YAML is indented by spaces")
 			return
 		}
 	}
@@ -93,25 +102,25 @@ func (l *loader) syntax(data []byte, err error) {
 	case strings.Contains(message, "did not find expected"):
 		hint = "; look at the indentation, brackets and quotes from here on"
 	}
-	l.problem(place{line, 1}, "", "not YAML: %s%s", message, hint)
+	l.problem(l.here(line, 1), "", "not YAML: %s%s", message, hint)
 }
 
 // badByte is where the text stops being UTF-8.
-func badByte(data []byte) place {
-	at := place{1, 1}
+func badByte(data []byte) (line, column int) {
+	line, column = 1, 1
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
 		switch {
 		case r == utf8.RuneError && size == 1:
-			return at
+			return line, column
 		case r == '\n':
-			at = place{at.line + 1, 1}
+			line, column = line+1, 1
 		default:
-			at.column++
+			column++
 		}
 		data = data[size:]
 	}
-	return at
+	return line, column
 }
 
 // kindOf names what a value is, in words.

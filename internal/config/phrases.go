@@ -127,6 +127,8 @@ func outOfBounds(n *node, e jsonschema.ErrorKind) string {
 		return fmt.Sprintf("%s is shorter than %d characters", show(n), k.Want)
 	case *kind.MaxLength:
 		return fmt.Sprintf("%s is longer than %d characters", show(n), k.Want)
+	case *kind.MinProperties:
+		return "the mapping is empty"
 	case *kind.MinItems:
 		if k.Want == 1 {
 			return "the list is empty"

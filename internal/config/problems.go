@@ -27,10 +27,24 @@ func (p Problems) Error() string {
 }
 
 // place is where something stands; lines and columns count from 1.
-type place struct{ line, column int }
+type place struct {
+	line, column int
+	file         string // empty: the main file
+}
+
+// here is a place in the file that is being read.
+func (l *loader) here(line, column int) place { return place{line, column, l.reading} }
+
+// name is the file that a place is in, as problems name it.
+func (l *loader) name(at place) string {
+	if at.file == "" {
+		return l.path
+	}
+	return at.file
+}
 
 func (l *loader) problem(at place, path, format string, args ...any) {
-	l.problems = append(l.problems, relay.Problem{File: l.path, Line: at.line, Column: at.column, Path: path, Message: fmt.Sprintf(format, args...)})
+	l.problems = append(l.problems, relay.Problem{File: l.name(at), Line: at.line, Column: at.column, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
 // fault reports a value and keeps it from being judged any further.
@@ -40,16 +54,22 @@ func (l *loader) fault(n *node, format string, args ...any) {
 }
 
 func (l *loader) warn(n *node, format string, args ...any) {
-	l.warnings = append(l.warnings, relay.Problem{File: l.path, Line: n.at.line, Column: n.at.column, Path: n.path, Message: fmt.Sprintf(format, args...)})
+	l.warnings = append(l.warnings, relay.Problem{File: l.name(n.at), Line: n.at.line, Column: n.at.column, Path: n.path, Message: fmt.Sprintf(format, args...)})
 }
 
 // report is what was found, sorted, each said once, without secrets and bounded.
 func (l *loader) report() ([]relay.Problem, Problems) {
 	var masker relay.Masker
 	masker.Add(l.allSecrets()...)
+	rank := func(p relay.Problem) int { // the main file's own come first
+		if p.File == l.path {
+			return 0
+		}
+		return 1
+	}
 	tidy := func(list []relay.Problem) []relay.Problem {
 		slices.SortStableFunc(list, func(a, b relay.Problem) int {
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+			return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 		})
 		list = slices.Compact(list)
 		if more := len(list) - maxProblems; more > 0 {
@@ -100,6 +120,8 @@ func (c *Config) Problem(destination string, entrySettings bool, pointer, messag
 			if d.Name == destination {
 				if _, written := c.index["/providers/"+escapePointer(d.Entry)]; written {
 					base = []string{"providers", d.Entry}
+				} else {
+					pointer = "" // what is missing stands nowhere
 				}
 			}
 		}
@@ -128,6 +150,9 @@ func (c *Config) Place(keys ...string) relay.Problem {
 		}
 		if at, ok := c.index[pointer]; ok {
 			p.Line, p.Column = at.line, at.column
+			if at.file != "" {
+				p.File = at.file
+			}
 			break
 		}
 	}

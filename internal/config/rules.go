@@ -17,6 +17,7 @@ func (l *loader) rules(root *node) {
 	l.openDoors(root)
 	l.entries(root)
 	l.everywhere(root)
+	l.people(root)
 	destinations := root.fields["destinations"]
 	if destinations == nil || len(destinations.keys) == 0 {
 		l.warn(root, "there are no destinations: events are accepted and go nowhere")
@@ -97,7 +98,13 @@ func (l *loader) everywhere(n *node) {
 }
 
 func (l *loader) destination(n *node) {
-	if events := n.fields["events"]; events != nil {
+	for _, events := range []*node{n.fields["events"], n.fields["direct_messages"]} {
+		if events != nil && events.kind == objectNode {
+			events = events.fields["events"]
+		}
+		if events == nil {
+			continue
+		}
 		for _, glob := range events.items {
 			l.glob(glob)
 		}
@@ -135,4 +142,41 @@ func (l *loader) glob(n *node) {
 		nearest = suggest(n.text, candidates)
 	}
 	l.warn(n, "%s matches no event type of the catalogue%s", show(n), nearest)
+}
+
+// people checks that every person is one, and that ids belong to something.
+func (l *loader) people(root *node) {
+	list := root.fields["people"]
+	if list == nil || list.kind != listNode {
+		return
+	}
+	known := slices.Clone(l.o.Providers)
+	known = append(known, l.o.Sources...)
+	for _, section := range []string{"providers", "sources"} {
+		if n := root.fields[section]; n != nil {
+			known = append(known, n.keys...)
+		}
+	}
+	own := []string{"email", "phone", "name", "language", "time_zone"}
+	first := map[string]*node{}
+	for _, person := range list.items {
+		for _, key := range person.keys {
+			n := person.fields[key]
+			if n.bad || n.kind != scalarNode {
+				continue
+			}
+			if !slices.Contains(own, key) && !slices.Contains(known, key) {
+				l.warn(n, "there is no provider, entry or source %q, so this id is never looked at%s", key, suggest(key, append(own, known...)))
+			}
+			if key == "name" || key == "language" || key == "time_zone" {
+				continue
+			}
+			id := key + " " + strings.ToLower(n.text)
+			if before := first[id]; before != nil {
+				l.fault(n, "is another person's %s already (line %d)", key, before.at.line)
+				continue
+			}
+			first[id] = n
+		}
+	}
 }

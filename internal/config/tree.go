@@ -51,13 +51,49 @@ func (l *loader) tree() *node {
 		l.fault(root, "a configuration is a mapping of keys to values, this is %s", kindOf(document))
 		return nil
 	}
+	l.include(root, "people")
+	if l.spent {
+		return nil
+	}
 	return root
+}
+
+// include puts in place of a key's {file: …} what that file holds: a list that
+// has outgrown the main file.
+func (l *loader) include(root *node, key string) {
+	n := root.fields[key]
+	if n == nil || n.kind != objectNode || n.fields["file"] == nil || len(n.keys) > 1 {
+		return // the schema says what may stand there
+	}
+	file := n.fields["file"]
+	if file.bad || file.kind != scalarNode || file.text == "" {
+		return
+	}
+	path := l.absolute(file.text)
+	l.reading = file.text
+	defer func() { l.reading = "" }()
+	data, err := l.file(path)
+	if err != nil {
+		l.fault(file, "%s cannot be read: %s", show(file), err)
+		n.bad = true
+		return
+	}
+	document := l.document(data)
+	if document == nil {
+		n.bad = true // a problem says why
+		return
+	}
+	list := l.build(document, key, place{}, 1)
+	if !list.bad && list.kind != listNode {
+		l.fault(list, "the file holds %s; write a list of people, each a mapping of an email, a phone or ids", kindOf(document))
+	}
+	root.fields[key] = list
 }
 
 // build makes a node of what stands at path. It spends the budget of the load:
 // aliases of aliases can ask for more than any memory holds.
 func (l *loader) build(y *yaml.Node, path string, key place, depth int) *node {
-	n := &node{path: path, key: key, at: place{y.Line, y.Column}}
+	n := &node{path: path, key: key, at: l.here(y.Line, y.Column)}
 	l.nodes++
 	l.text += len(y.Value)
 	switch {
@@ -125,7 +161,7 @@ func (l *loader) fill(n *node, y *yaml.Node, depth int) {
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(y.Content) && !l.spent; i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
-		at := place{k.Line, k.Column}
+		at := l.here(k.Line, k.Column)
 		if k.Kind == yaml.AliasNode {
 			k = k.Alias
 		}
@@ -176,7 +212,7 @@ func (l *loader) merged(n *node, y *yaml.Node, depth int) {
 		return
 	}
 	if source.Kind != yaml.MappingNode {
-		l.problem(place{y.Line, y.Column}, n.path, "<< takes a mapping or a list of mappings, this is %s", kindOf(source))
+		l.problem(l.here(y.Line, y.Column), n.path, "<< takes a mapping or a list of mappings, this is %s", kindOf(source))
 		return
 	}
 	from := l.build(source, n.path, n.key, depth+1)
