@@ -50,11 +50,48 @@ type Accepted struct {
 	Deliveries []NewDelivery
 }
 
+// Part is one of the two halves of a destination, which are sent, limited and
+// paused apart.
+type Part string
+
+// The parts of a destination.
+const (
+	PartChannel Part = "channel"
+	PartDirect  Part = "direct"
+)
+
+// Lane is one part of a destination.
+type Lane struct {
+	Destination string
+	Part        Part
+}
+
+// Channel is the lane of a destination's own place.
+func Channel(destination string) Lane { return Lane{destination, PartChannel} }
+
+// Direct is the lane of a destination's direct messages.
+func Direct(destination string) Lane { return Lane{destination, PartDirect} }
+
+// Fallback says when an event's direct messages are followed by a message to
+// the destination's channel after all.
+type Fallback string
+
+// The choices for `direct_messages.fallback`. A recipient counts as unmatched
+// when its delivery ended without a user of the provider being found.
+const (
+	FallbackNoneMatched   Fallback = "none_matched"   // not one recipient was matched; the default
+	FallbackAnyUnmatched  Fallback = "any_unmatched"  // one recipient was not
+	FallbackAnyFailed     Fallback = "any_failed"     // one recipient got nothing
+	FallbackNoneDelivered Fallback = "none_delivered" // nobody got anything, or it is held for long
+	FallbackNever         Fallback = "never"
+)
+
 // NewDelivery asks for one delivery.
 type NewDelivery struct {
 	Destination string
-	Provider    string // the entry of `providers` that serves it
-	Recipient   string // the JSON of a Person, or empty for the channel
+	Provider    string   // the entry of `providers` that serves it
+	Recipient   string   // the JSON of a Person, or empty for the channel
+	Fallback    Fallback // of a direct message; empty: never
 }
 
 // Appended is what became of one Accepted.
@@ -65,28 +102,37 @@ type Appended struct {
 	Conflict   bool // the same source and key were stored before with another digest; nothing was created
 }
 
-// ClaimRequest asks for at most Limit due deliveries of one destination.
+// Lane is the part of its destination that the delivery belongs to.
+func (d NewDelivery) Lane() Lane {
+	if d.Recipient != "" {
+		return Direct(d.Destination)
+	}
+	return Channel(d.Destination)
+}
+
+// ClaimRequest asks for at most Limit due deliveries of one lane.
 type ClaimRequest struct {
-	Destination string
-	Limit       int
+	Lane
+	Limit int
 }
 
 // Claimed is a delivery that is now being sent. Seq and Claim together are the
 // fence: only who holds both can record what became of it.
 type Claimed struct {
-	Seq         int64
-	Claim       int64
-	ID          string
-	EventID     string
-	EventType   string
-	Destination string
-	Provider    string
-	Recipient   string
-	Attempt     int           // the number of the attempt that begins now, from 1
-	Ambiguous   int           // how many attempts so far may have been seen by the recipient
-	Created     time.Time     // when the event was accepted; of a replay, when the replay was
-	Waited      time.Duration // how long the delivery was due but not claimed, over all its attempts
-	Event       []byte        // the canonical JSON of the event
+	Seq       int64
+	Claim     int64
+	ID        string
+	EventID   string
+	EventType string
+	Lane
+	Provider  string
+	Recipient string        // the JSON of a Person; empty for the channel
+	User      string        // the provider's id of the recipient; empty: not looked up yet
+	Attempt   int           // the number of the attempt that begins now, from 1
+	Ambiguous int           // how many attempts so far may have been seen by the recipient
+	Created   time.Time     // when the event was accepted; of a replay, when the replay was
+	Waited    time.Duration // how long the delivery was due but not claimed, over all its attempts
+	Event     []byte        // the canonical JSON of the event
 }
 
 // Outcome is what follows from an attempt, or from giving a claim back.
@@ -97,12 +143,22 @@ type Outcome struct {
 	Reason  string
 	Due     time.Time // when State is pending: not before this time
 	Attempt *Attempt  // nil: nothing was tried, and the attempt number is used again
+	Match   *Match    // the recipient was found; State is pending and Attempt nil
 }
 
-// Due says when a destination has work again.
+// Match says which user of a provider a recipient is, and how relay knows.
+type Match struct {
+	User   string    `json:"user"`             // the provider's id
+	By     string    `json:"by"`               // people, id, email or phone
+	Cached bool      `json:"cached,omitempty"` // an earlier look-up had found it
+	At     time.Time `json:"at"`
+	Steps  []Step    `json:"steps,omitempty"` // the calls that it took
+}
+
+// Due says when a lane has work again.
 type Due struct {
-	Destination string
-	At          time.Time // zero: nothing waits
+	Lane
+	At time.Time // zero: nothing waits
 }
 
 // Delivery is a row of the sent log.
@@ -112,7 +168,10 @@ type Delivery struct {
 	EventType   string          `json:"event_type"`
 	Destination string          `json:"destination"`
 	Provider    string          `json:"provider"`
+	Part        Part            `json:"part"`
 	Recipient   json.RawMessage `json:"recipient"` // a Person, or null for the channel
+	User        string          `json:"user"`      // the provider's id of the recipient; empty: not known
+	Fallback    bool            `json:"fallback"`  // made for the channel because direct messages failed
 	State       State           `json:"state"`
 	Reason      string          `json:"reason"`
 	Attempts    int             `json:"attempts"`
@@ -120,7 +179,8 @@ type Delivery struct {
 	Updated     time.Time       `json:"updated"`
 	NextAttempt *time.Time      `json:"next_attempt"`
 	ReplayOf    *string         `json:"replay_of"`
-	Log         []Attempt       `json:"log,omitempty"` // only where one delivery is asked for
+	Match       *Match          `json:"match,omitempty"` // only where one delivery is asked for
+	Log         []Attempt       `json:"log,omitempty"`   // the same
 }
 
 // Attempt is one try of a delivery, as the log keeps it. Everything in it is
@@ -133,7 +193,8 @@ type Attempt struct {
 	TemplateRevision string          `json:"template_revision"`
 	TemplateError    *TemplateError  `json:"template_error"`
 	Message          json.RawMessage `json:"message"`
-	Request          *Request        `json:"request"`
+	Steps            []Step          `json:"steps,omitempty"` // the calls before the last
+	Request          *Request        `json:"request"`         // of the last call
 	Response         *Response       `json:"response"`
 	Verdict          Verdict         `json:"verdict"`
 	Lost             bool            `json:"lost,omitempty"` // the plugin ended before it answered: not counted as ambiguous
@@ -157,14 +218,14 @@ type Response struct {
 	Body    string            `json:"body"`
 }
 
-// Pause is a destination that takes nothing until it is resumed.
+// Pause is a part of a destination that sends nothing until it is resumed.
 type Pause struct {
-	Destination string    `json:"destination"`
-	Reason      string    `json:"reason"`
-	Since       time.Time `json:"since"`
-	Manual      bool      `json:"manual"`   // by a person: only resume ends it
-	Probe       bool      `json:"probe"`    // one delivery may be tried now and then
-	Settings    string    `json:"settings"` // the revision that the vendor refused: other settings end the pause
+	Lane
+	Reason   string
+	Since    time.Time
+	Manual   bool   // by a person: only resume ends it
+	Probe    bool   // one delivery may be tried now and then
+	Settings string // the revision that the vendor refused: other settings end the pause
 }
 
 // DeliveryFilter selects rows of the sent log. Empty fields select everything.
@@ -191,7 +252,17 @@ type StoredEvent struct {
 	Deliveries []Delivery
 }
 
-// Backlog counts what one destination has not finished.
+// Identity is what relay remembers of a person at one account of a provider:
+// a match or a miss.
+type Identity struct {
+	Account string // names the credentials that were asked with
+	By      string // email or phone
+	Value   string // the email or phone
+	User    string // the provider's id; empty: there is no such person
+	Until   time.Time
+}
+
+// Backlog counts what one destination has not finished, both parts together.
 type Backlog struct {
 	Destination string
 	Pending     int

@@ -10,6 +10,8 @@ var (
 	ErrDiskFull = errors.New("the disk is full")
 	// ErrNotFound: there is no such thing.
 	ErrNotFound = errors.New("not found")
+	// ErrUnfinished: the delivery is not over yet.
+	ErrUnfinished = errors.New("not finished")
 	// ErrClosed: relay is shutting down.
 	ErrClosed = errors.New("relay is shutting down")
 	// ErrUnavailable: the plugin that would do it is not running now.

@@ -74,7 +74,7 @@ func burst(t *testing.T, both []delivery.Destination, rates []relay.Rate) {
 		if _, err := s.Append(ctx, []relay.Accepted{event}); err != nil {
 			t.Fatal(err)
 		}
-		engine.Wake(to)
+		engine.Wake(relay.Channel(to))
 	}
 	time.Sleep(10 * time.Minute)
 	stop()
@@ -123,6 +123,9 @@ type vendor struct {
 }
 
 func (v *vendor) Ready(string) bool { return true }
+
+// Resolve is not asked: nobody is written to directly here.
+func (v *vendor) Resolve([]relay.Claimed, func([]delivery.Resolution)) error { return relay.ErrUnavailable }
 
 func (v *vendor) Send(_ relay.Claimed, done func(relay.Report)) error {
 	v.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugins"
 )
 
@@ -46,10 +47,13 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// Every provider's README has the same headings.
+// Every provider's README has the same headings, and one more where it reaches people.
 func TestREADMEs(t *testing.T) {
-	want := []string{"Setup", "Settings", "Example", "Templates", "Limits", "Errors"}
 	for _, p := range plugins.All() {
+		want := []string{"Setup", "Settings", "Example", "Templates", "Limits", "Errors"}
+		if _, ok := p.(plugin.DirectProvider); ok {
+			want = slices.Insert(want, 3, "Direct messages")
+		}
 		name := p.Describe().Name
 		text, err := os.ReadFile(filepath.Join(name, "README.md"))
 		if err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,8 +18,8 @@ import (
 )
 
 func (c *cli) deliveriesCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "deliveries", Short: "Reads the sent log", Args: cobra.NoArgs, RunE: needsCommand}
-	cmd.AddCommand(c.deliveriesList(), c.deliveriesShow())
+	cmd := &cobra.Command{Use: "deliveries", Short: "Reads the sent log, and sends again", Args: cobra.NoArgs, RunE: needsCommand}
+	cmd.AddCommand(c.deliveriesList(), c.deliveriesShow(), c.deliveriesReplay())
 	return c.remote(cmd)
 }
 
@@ -86,9 +87,10 @@ func (c *cli) printDeliveries(rows []relay.Delivery, next string) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tCREATED\tTYPE\tDESTINATION\tSTATE\tATTEMPTS\tREASON")
+	fmt.Fprintln(w, "ID\tCREATED\tTYPE\tDESTINATION\tTO\tSTATE\tATTEMPTS\tREASON")
 	for _, d := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.Created.Local().Format(time.DateTime), d.EventType, d.Destination, d.State, d.Attempts, shorten(d.Reason, 60))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.Created.Local().Format(time.DateTime), d.EventType, d.Destination,
+			shorten(addressee(&d), 30), d.State, d.Attempts, shorten(d.Reason, 60))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -97,6 +99,22 @@ func (c *cli) printDeliveries(rows []relay.Delivery, next string) error {
 		fmt.Fprintf(c.stdout, "more: --cursor %s\n", next)
 	}
 	return nil
+}
+
+// addressee is who a delivery is for, in a word.
+func addressee(d *relay.Delivery) string {
+	if d.Part != relay.PartDirect {
+		return "channel"
+	}
+	var p relay.Person
+	if json.Unmarshal(d.Recipient, &p) == nil {
+		for _, name := range []string{p.Email, p.Name, p.Phone} {
+			if name != "" {
+				return name
+			}
+		}
+	}
+	return cmp.Or(d.User, "a person")
 }
 
 // shorten keeps a table's line on one line.
@@ -134,10 +152,45 @@ func (c *cli) deliveriesShow() *cobra.Command {
 	})
 }
 
+func (c *cli) deliveriesReplay() *cobra.Command {
+	return c.table(&cobra.Command{
+		Use: "replay ID", Short: "Sends what a finished delivery was about once more, with today's settings and template", Args: between(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			server, err := c.client()
+			if err != nil {
+				return err
+			}
+			var answer json.RawMessage
+			if err := server.do(cmd.Context(), "POST", "/v1/deliveries/"+url.PathEscape(args[0])+"/replay", nil, &answer); err != nil {
+				return err
+			}
+			if c.json {
+				_, err := fmt.Fprintf(c.stdout, "%s\n", answer)
+				return err
+			}
+			var d relay.Delivery
+			if err := json.Unmarshal(answer, &d); err != nil {
+				return fmt.Errorf("read relay's answer: %w", err)
+			}
+			fmt.Fprintf(c.stdout, "delivery %s repeats %s; see: relay deliveries show %s\n", d.ID, args[0], d.ID)
+			return nil
+		},
+	})
+}
+
 func printDelivery(w io.Writer, d *relay.Delivery) {
 	fmt.Fprintf(w, "delivery     %s\n", d.ID)
 	fmt.Fprintf(w, "event        %s (%s)\n", d.EventID, d.EventType)
 	fmt.Fprintf(w, "destination  %s (%s)\n", d.Destination, d.Provider)
+	switch {
+	case d.Part == relay.PartDirect:
+		fmt.Fprintf(w, "to           %s\n", d.Recipient)
+	case d.Fallback:
+		fmt.Fprintf(w, "to           the channel, since direct messages failed\n")
+	}
+	if d.ReplayOf != nil {
+		fmt.Fprintf(w, "repeats      %s\n", *d.ReplayOf)
+	}
 	state := string(d.State)
 	if d.Reason != "" {
 		state += ": " + d.Reason
@@ -147,6 +200,14 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 	if d.NextAttempt != nil {
 		fmt.Fprintf(w, "next         %s\n", d.NextAttempt.Local().Format(time.RFC3339))
 	}
+	if m := d.Match; m != nil {
+		how := "by " + m.By
+		if m.Cached {
+			how += ", looked up before"
+		}
+		fmt.Fprintf(w, "\nmatched at %s: user %s, %s\n", m.At.Local().Format("15:04:05.000"), m.User, how)
+		printSteps(w, m.Steps)
+	}
 	for _, a := range d.Log {
 		fmt.Fprintf(w, "\nattempt %d at %s: %s in %d ms\n", a.Attempt, a.Started.Local().Format("15:04:05.000"), a.Verdict, a.DurationMS)
 		if a.Template != "" {
@@ -155,20 +216,39 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 		if a.TemplateError != nil {
 			fmt.Fprintf(w, "  template error  %s\n", a.TemplateError.Error())
 		}
-		if q := a.Request; q != nil {
-			fmt.Fprintf(w, "  request   %s %s\n            %s\n", q.Method, q.URL, q.Body)
-		}
-		if r := a.Response; r != nil {
-			fmt.Fprintf(w, "  answer    %d\n", r.Status)
-			if r.Body != "" {
-				fmt.Fprintf(w, "            %s\n", strings.TrimSpace(r.Body))
-			}
-		}
+		printSteps(w, a.Steps)
+		printCall(w, a.Request, a.Response)
 		if a.RetryAfterMS != nil {
 			fmt.Fprintf(w, "  wait      %s, the answer says\n", time.Duration(*a.RetryAfterMS)*time.Millisecond)
 		}
 		if a.Error != "" {
 			fmt.Fprintf(w, "  error     %s\n", a.Error)
+		}
+	}
+}
+
+// printSteps prints the calls to a vendor that came before the last one.
+func printSteps(w io.Writer, steps []relay.Step) {
+	for _, s := range steps {
+		fmt.Fprintf(w, "  step      %s in %d ms\n", s.Name, s.DurationMS)
+		printCall(w, s.Request, s.Response)
+		if s.Error != "" {
+			fmt.Fprintf(w, "  error     %s\n", s.Error)
+		}
+	}
+}
+
+func printCall(w io.Writer, q *relay.Request, r *relay.Response) {
+	if q != nil {
+		fmt.Fprintf(w, "  request   %s %s\n", q.Method, q.URL)
+		if q.Body != "" {
+			fmt.Fprintf(w, "            %s\n", q.Body)
+		}
+	}
+	if r != nil {
+		fmt.Fprintf(w, "  answer    %d\n", r.Status)
+		if r.Body != "" {
+			fmt.Fprintf(w, "            %s\n", strings.TrimSpace(r.Body))
 		}
 	}
 }

@@ -92,14 +92,15 @@ func (c *cli) explainMissing(err error) error {
 }
 
 func (c *cli) checkCommand() *cobra.Command {
-	return &cobra.Command{
+	online := false
+	cmd := &cobra.Command{
 		Use: "check", Short: "Checks the configuration and the templates, and prints every fault", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := c.options(c.config)
 			if err != nil {
 				return err
 			}
-			warnings, err := app.Check(cmd.Context(), o)
+			warnings, err := app.Check(cmd.Context(), o, online)
 			for _, w := range warnings {
 				fmt.Fprintf(c.stderr, "relay: warning: %s\n", w.Error())
 			}
@@ -110,4 +111,6 @@ func (c *cli) checkCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&online, "online", false, "ask the vendors, too, whether the credentials for direct messages work; nothing is sent to anybody")
+	return cmd
 }

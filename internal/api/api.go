@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -30,19 +31,47 @@ type Log interface {
 type Destinations interface {
 	// Destinations lists what is configured, with what waits for it.
 	Destinations(ctx context.Context) ([]Destination, error)
-	// Pause and Resume fail with relay.ErrNotFound for a name that is not configured.
-	Pause(ctx context.Context, name, reason string) error
-	Resume(ctx context.Context, name string) error
+	// Pause and Resume fail with relay.ErrNotFound for a name that is not
+	// configured. Without a part they are about the channel, or about the direct
+	// messages of a destination that has no channel.
+	Pause(ctx context.Context, name string, part relay.Part, reason string) error
+	Resume(ctx context.Context, name string, part relay.Part) error
+	// Test sends a test event and waits for what comes of the first attempt. It
+	// fails with relay.ErrNotFound, or with a Refusal.
+	Test(ctx context.Context, name string, t Test) (relay.Delivery, error)
+	// Replay makes a new delivery of what a finished one was about. It fails with
+	// relay.ErrNotFound, or relay.ErrUnfinished.
+	Replay(ctx context.Context, delivery string) (relay.Delivery, error)
 }
 
-// Destination is a row of GET /v1/destinations.
+// Test is the body of POST /v1/destinations/{name}/test.
+type Test struct {
+	Type string `json:"type"` // of the catalogue, whose sample is sent; empty: relay.test
+	To   string `json:"to"`   // an email, a phone (E.164) or the provider's id of a person; empty: the channel
+}
+
+// Refusal is why something is not done, in words for whoever asked.
+type Refusal struct{ Path, Reason string }
+
+func (r *Refusal) Error() string { return r.Reason }
+
+// Destination is a row of GET /v1/destinations. State and Reason are those of
+// the channel, or of the direct messages where there is no channel.
 type Destination struct {
 	Name          string     `json:"name"`
 	Provider      string     `json:"provider"`
 	State         string     `json:"state"` // active, paused or disabled
 	Reason        string     `json:"reason"`
+	Channel       *Part      `json:"channel"` // null: it has none
+	Direct        *Part      `json:"direct"`  // null: it cannot reach people
 	Pending       int        `json:"pending"`
 	OldestPending *time.Time `json:"oldest_pending"`
+}
+
+// Part is how a part of a destination stands.
+type Part struct {
+	State  string `json:"state"`
+	Reason string `json:"reason"`
 }
 
 // Door serves the operators' part of the API.
@@ -85,18 +114,7 @@ func (d *Door) Deliveries(w http.ResponseWriter, r *http.Request) {
 func (d *Door) Delivery(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	row, err := d.Log.Delivery(r.Context(), id)
-	if err != nil {
-		d.fail(w, err, fmt.Sprintf("there is no delivery %q", id))
-		return
-	}
-	// The log is part of this answer even where nothing was tried yet.
-	if row.Log == nil {
-		row.Log = []relay.Attempt{}
-	}
-	write(w, struct {
-		relay.Delivery
-		Log []relay.Attempt `json:"log"`
-	}{row, row.Log})
+	d.answerDelivery(w, row, err, fmt.Sprintf("there is no delivery %q", id))
 }
 
 // event is the answer of GET /v1/events/{id}.
@@ -160,13 +178,92 @@ func (d *Door) ListDestinations(w http.ResponseWriter, r *http.Request) {
 // Pause is the handler of POST /v1/destinations/{name}/pause.
 func (d *Door) Pause(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	d.change(w, r, name, d.Destinations.Pause(r.Context(), name, "paused by an operator"))
+	if part, ok := readPart(w, r); ok {
+		d.change(w, r, name, d.Destinations.Pause(r.Context(), name, part, "paused by an operator"))
+	}
 }
 
 // Resume is the handler of POST /v1/destinations/{name}/resume.
 func (d *Door) Resume(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	d.change(w, r, name, d.Destinations.Resume(r.Context(), name))
+	if part, ok := readPart(w, r); ok {
+		d.change(w, r, name, d.Destinations.Resume(r.Context(), name, part))
+	}
+}
+
+// readPart reads {"part": "channel" or "direct"}, which may be left out.
+func readPart(w http.ResponseWriter, r *http.Request) (relay.Part, bool) {
+	var in struct{ Part relay.Part }
+	if !readBody(w, r, &in) {
+		return "", false
+	}
+	switch in.Part {
+	case "", relay.PartChannel, relay.PartDirect:
+		return in.Part, true
+	}
+	problem.New(http.StatusBadRequest, fmt.Sprintf("%q is no part of a destination; write channel or direct", in.Part),
+		problem.Fault{Path: "$.part", Message: "is neither channel nor direct"}).Write(w)
+	return "", false
+}
+
+// maxBody bounds the bodies of the operators' requests.
+const maxBody = 64 << 10
+
+// readBody decodes a JSON object; no body at all is an empty one. A key that
+// nobody knows is a slip.
+func readBody(w http.ResponseWriter, r *http.Request, to any) bool {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(to); err != nil && !errors.Is(err, io.EOF) {
+		problem.New(http.StatusBadRequest, "the body is not what is taken here: "+err.Error()).Write(w)
+		return false
+	}
+	return true
+}
+
+// Test is the handler of POST /v1/destinations/{name}/test.
+func (d *Door) Test(w http.ResponseWriter, r *http.Request) {
+	var t Test
+	if !readBody(w, r, &t) {
+		return
+	}
+	name := r.PathValue("name")
+	row, err := d.Destinations.Test(r.Context(), name, t)
+	d.answerDelivery(w, row, err, fmt.Sprintf("there is no destination %q", name))
+}
+
+// Replay is the handler of POST /v1/deliveries/{id}/replay.
+func (d *Door) Replay(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	row, err := d.Destinations.Replay(r.Context(), id)
+	if errors.Is(err, relay.ErrUnfinished) {
+		problem.New(http.StatusConflict, fmt.Sprintf("delivery %s is not over yet; only what is over can be replayed", id)).Write(w)
+		return
+	}
+	d.answerDelivery(w, row, err, fmt.Sprintf("there is no delivery %q", id))
+}
+
+// answerDelivery answers with a delivery and its log.
+func (d *Door) answerDelivery(w http.ResponseWriter, row relay.Delivery, err error, missing string) {
+	var no *Refusal
+	switch {
+	case errors.As(err, &no):
+		p := problem.New(http.StatusBadRequest, no.Reason)
+		if no.Path != "" {
+			p.Errors = []problem.Fault{{Path: no.Path, Message: no.Reason}}
+		}
+		p.Write(w)
+	case err != nil:
+		d.fail(w, err, missing)
+	default:
+		if row.Log == nil { // part of this answer even where nothing was tried yet
+			row.Log = []relay.Attempt{}
+		}
+		write(w, struct {
+			relay.Delivery
+			Log []relay.Attempt `json:"log"`
+		}{row, row.Log})
+	}
 }
 
 // change answers a pause or resume with the destination as it is now.

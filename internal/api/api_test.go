@@ -54,6 +54,8 @@ func newDesk(t testing.TB) *desk {
 	mux.HandleFunc("GET /v1/destinations", d.door.ListDestinations)
 	mux.HandleFunc("POST /v1/destinations/{name}/pause", d.door.Pause)
 	mux.HandleFunc("POST /v1/destinations/{name}/resume", d.door.Resume)
+	mux.HandleFunc("POST /v1/destinations/{name}/test", d.door.Test)
+	mux.HandleFunc("POST /v1/deliveries/{id}/replay", d.door.Replay)
 	mux.HandleFunc("GET /v1/status", d.door.ShowStatus)
 	mux.HandleFunc("POST /v1/reload", d.door.ReloadNow)
 	mux.HandleFunc("GET /healthz", d.door.Healthz)
@@ -75,10 +77,14 @@ func (c configured) Destinations(ctx context.Context) (all []api.Destination, er
 		return nil, err
 	}
 	for _, name := range []string{"team", "ops"} {
-		row := api.Destination{Name: name, Provider: "chat", State: "active"}
+		row := api.Destination{Name: name, Provider: "chat", State: "active", Channel: &api.Part{State: "active"}, Direct: &api.Part{State: "active"}}
 		for _, p := range pauses {
-			if p.Destination == name {
+			switch {
+			case p.Destination == name && p.Part == relay.PartDirect:
+				row.Direct = &api.Part{State: "paused", Reason: p.Reason}
+			case p.Destination == name:
 				row.State, row.Reason = "paused", p.Reason
+				row.Channel = &api.Part{State: "paused", Reason: p.Reason}
 			}
 		}
 		for _, b := range backlogs {
@@ -91,18 +97,49 @@ func (c configured) Destinations(ctx context.Context) (all []api.Destination, er
 	return all, nil
 }
 
-func (c configured) Pause(ctx context.Context, name, reason string) error {
+func (c configured) Pause(ctx context.Context, name string, part relay.Part, reason string) error {
 	if name != "team" && name != "ops" {
 		return relay.ErrNotFound
 	}
-	return c.desk.Pause(ctx, relay.Pause{Destination: name, Reason: reason, Since: c.now, Manual: true})
+	return c.desk.Pause(ctx, relay.Pause{Lane: laneOf(name, part), Reason: reason, Since: c.now, Manual: true})
 }
 
-func (c configured) Resume(ctx context.Context, name string) error {
+func (c configured) Resume(ctx context.Context, name string, part relay.Part) error {
 	if name != "team" && name != "ops" {
 		return relay.ErrNotFound
 	}
-	return c.desk.Resume(ctx, name)
+	return c.desk.Resume(ctx, laneOf(name, part))
+}
+
+func laneOf(name string, part relay.Part) relay.Lane {
+	if part == "" {
+		part = relay.PartChannel
+	}
+	return relay.Lane{Destination: name, Part: part}
+}
+
+// Test answers with the newest delivery, and refuses types that it is told to.
+func (c configured) Test(ctx context.Context, name string, t api.Test) (relay.Delivery, error) {
+	switch {
+	case name != "team":
+		return relay.Delivery{}, relay.ErrNotFound
+	case t.Type == "no.such":
+		return relay.Delivery{}, &api.Refusal{Path: "$.type", Reason: "there is no sample of it"}
+	}
+	rows, _, err := c.Deliveries(ctx, relay.DeliveryFilter{Limit: 1})
+	if err != nil || len(rows) == 0 {
+		return relay.Delivery{}, errors.Join(err, relay.ErrNotFound)
+	}
+	rows[0].Reason = t.To
+	return rows[0], nil
+}
+
+func (c configured) Replay(ctx context.Context, id string) (relay.Delivery, error) {
+	made, _, err := c.desk.Store.Replay(ctx, id)
+	if err != nil {
+		return relay.Delivery{}, err
+	}
+	return c.Delivery(ctx, made)
 }
 
 // append stores an event of a type for destinations; its key is k1, k2, ….
@@ -130,7 +167,7 @@ func (d *desk) store(e relay.Accepted) {
 // finish claims the next delivery of a destination and ends it so.
 func (d *desk) finish(destination string, o relay.Outcome) relay.Claimed {
 	d.Helper()
-	claimed, _, err := d.Step(context.Background(), nil, []relay.ClaimRequest{{Destination: destination, Limit: 1}})
+	claimed, _, err := d.Step(context.Background(), nil, []relay.ClaimRequest{{Lane: relay.Channel(destination), Limit: 1}})
 	if err != nil || len(claimed) != 1 {
 		d.Fatalf("claimed %v (%v)", claimed, err)
 	}
@@ -141,12 +178,13 @@ func (d *desk) finish(destination string, o relay.Outcome) relay.Claimed {
 	return claimed[0]
 }
 
-// ask makes a request, "GET /path", and answers the body.
+// ask makes a request, "GET /path" or "POST /path {"body": 1}", and answers the body.
 func (d *desk) ask(target string, status int) string {
 	d.Helper()
 	method, path, _ := strings.Cut(target, " ")
+	path, body, _ := strings.Cut(path, " ")
 	w := httptest.NewRecorder()
-	d.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	d.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
 	kind := "application/json"
 	if status >= 400 && path != "/readyz" {
 		kind = "application/problem+json"
@@ -210,9 +248,9 @@ func TestShapes(t *testing.T) {
 	for _, row := range d.list("").Deliveries {
 		ids[row.Destination] = row.ID
 	}
-	team := `"id":"<team>","event_id":"event-1","event_type":"issue.created","destination":"team","provider":"chat","recipient":null,"state":"delivered","reason":"","attempts":2,` +
+	team := `"id":"<team>","event_id":"event-1","event_type":"issue.created","destination":"team","provider":"chat","part":"channel","recipient":null,"user":"","fallback":false,"state":"delivered","reason":"","attempts":2,` +
 		`"created":"2026-11-21T08:00:00.123Z","updated":"2026-11-21T08:00:01.123Z","next_attempt":null,"replay_of":null`
-	ops := `"id":"<ops>","event_id":"event-1","event_type":"issue.created","destination":"ops","provider":"chat","recipient":{"name":"Ann","email":"ann@example.com"},"state":"pending","reason":"","attempts":0,` +
+	ops := `"id":"<ops>","event_id":"event-1","event_type":"issue.created","destination":"ops","provider":"chat","part":"direct","recipient":{"name":"Ann","email":"ann@example.com"},"user":"","fallback":false,"state":"pending","reason":"","attempts":0,` +
 		`"created":"2026-11-21T08:00:00.123Z","updated":"2026-11-21T08:00:00.123Z","next_attempt":"2026-11-21T08:00:00.123Z","replay_of":null`
 	event := `{"id":"event-1","key":"k1","source":"app","created":"2026-11-21T08:00:00.123Z","event":{"id":"k1","title":"<b>","data":{"big":9007199254740993}},` +
 		`"original":"<original>\ufffd","deliveries":[{` + team + `},{` + ops + `}]}`
@@ -228,8 +266,8 @@ func TestShapes(t *testing.T) {
 			`"response":{"status":200,"headers":{},"body":"ok"},"verdict":"delivered","retry_after_ms":null,"receipt":"r1","error":""}]}`},
 		{"GET /v1/events/event-1", event},
 		{"GET /v1/events?key=k1&source=app", event},
-		{"GET /v1/destinations", `{"destinations":[{"name":"team","provider":"chat","state":"active","reason":"","pending":0,"oldest_pending":null},` +
-			`{"name":"ops","provider":"chat","state":"active","reason":"","pending":1,"oldest_pending":"2026-11-21T08:00:00.123Z"}]}`},
+		{"GET /v1/destinations", `{"destinations":[{"name":"team","provider":"chat","state":"active","reason":"",` + bothActive + `"pending":0,"oldest_pending":null},` +
+			`{"name":"ops","provider":"chat","state":"active","reason":"",` + bothActive + `"pending":1,"oldest_pending":"2026-11-21T08:00:00.123Z"}]}`},
 		{"GET /healthz", `{"status":"ok"}`},
 	}
 	for _, test := range tests {
@@ -262,7 +300,7 @@ func TestFilters(t *testing.T) {
 	d.store(e)
 	d.finish("team", relay.Outcome{State: relay.StateDelivered, Attempt: &relay.Attempt{Verdict: relay.Delivered, Started: d.now}})
 	d.finish("ops", relay.Outcome{State: relay.StateDead, Reason: "refused", Attempt: &relay.Attempt{Verdict: relay.MessageRefused, Started: d.now}})
-	if err := d.Pause(context.Background(), relay.Pause{Destination: "team", Reason: "token revoked", Since: d.now}); err != nil {
+	if err := d.Pause(context.Background(), relay.Pause{Lane: relay.Channel("team"), Reason: "token revoked", Since: d.now}); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct{ query, want string }{ // want: event:destination:state, newest first
@@ -396,6 +434,8 @@ func TestUnknown(t *testing.T) {
 		{"GET /v1/events?source=app", 400, "name the event by ?key=<the sender's id>&source=<source>"},
 		{"POST /v1/destinations/none/pause", 404, `there is no destination "none"`},
 		{"POST /v1/destinations/none/resume", 404, `there is no destination "none"`},
+		{"POST /v1/destinations/none/test", 404, `there is no destination "none"`},
+		{"POST /v1/deliveries/none/replay", 404, `there is no delivery "none"`},
 	}
 	for _, test := range tests {
 		if got := d.refused(test.target, test.status); got != test.want {
@@ -411,7 +451,8 @@ func TestPauseAndResume(t *testing.T) {
 	d := newDesk(t)
 	d.append("x", "team")
 	row := func(state, reason string) string {
-		return `{"name":"team","provider":"chat","state":"` + state + `","reason":"` + reason + `","pending":1,"oldest_pending":"2026-11-21T08:00:00.123Z"}`
+		return `{"name":"team","provider":"chat","state":"` + state + `","reason":"` + reason + `",` +
+			`"channel":{"state":"` + state + `","reason":"` + reason + `"},"direct":{"state":"active","reason":""},"pending":1,"oldest_pending":"2026-11-21T08:00:00.123Z"}`
 	}
 	for range 2 { // again changes nothing
 		if got, want := d.ask("POST /v1/destinations/team/pause", 200), row("paused", "paused by an operator"); got != want {
@@ -447,13 +488,20 @@ func (f failing) Event(context.Context, string) (relay.StoredEvent, error) {
 func (f failing) EventByKey(context.Context, string, string) (relay.StoredEvent, error) {
 	return relay.StoredEvent{}, f.err
 }
+func (f failing) Test(context.Context, string, api.Test) (relay.Delivery, error) {
+	return relay.Delivery{}, f.err
+}
+func (f failing) Replay(context.Context, string) (relay.Delivery, error) {
+	return relay.Delivery{}, f.err
+}
 func (f failing) Destinations(context.Context) ([]api.Destination, error) { return nil, f.err }
-func (f failing) Pause(context.Context, string, string) error             { return f.err }
-func (f failing) Resume(context.Context, string) error                    { return f.err }
+func (f failing) Pause(context.Context, string, relay.Part, string) error { return f.err }
+func (f failing) Resume(context.Context, string, relay.Part) error        { return f.err }
 
 func TestStoreFails(t *testing.T) {
 	targets := []string{"GET /v1/deliveries", "GET /v1/deliveries/x", "GET /v1/events/x", "GET /v1/events?key=a&source=b",
-		"GET /v1/destinations", "POST /v1/destinations/team/pause", "POST /v1/destinations/team/resume"}
+		"GET /v1/destinations", "POST /v1/destinations/team/pause", "POST /v1/destinations/team/resume",
+		"POST /v1/destinations/team/test", "POST /v1/deliveries/x/replay"}
 	for _, test := range []struct {
 		err    error
 		status int
@@ -511,5 +559,56 @@ func TestStatusAndReload(t *testing.T) {
 		if got := d.refused("POST /v1/reload", 422); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
+	}
+}
+
+// bothActive is how the parts of a destination stand that nothing holds.
+const bothActive = `"channel":{"state":"active","reason":""},"direct":{"state":"active","reason":""},`
+
+func TestParts(t *testing.T) {
+	d := newDesk(t)
+	d.append("x", "team")
+	row := func(part, reason string) string {
+		parts := map[string]string{"channel": `"channel":{"state":"active","reason":""}`, "direct": `"direct":{"state":"active","reason":""}`}
+		if reason != "" {
+			parts[part] = `"` + part + `":{"state":"paused","reason":"` + reason + `"}`
+		}
+		return parts["channel"] + "," + parts["direct"]
+	}
+	for _, c := range []struct{ target, want string }{
+		{`POST /v1/destinations/team/pause {"part":"direct"}`, row("direct", "paused by an operator")},
+		{`POST /v1/destinations/team/resume {"part":"channel"}`, row("direct", "paused by an operator")},
+		{`POST /v1/destinations/team/resume {"part":"direct"}`, row("", "")},
+		{`POST /v1/destinations/team/pause {}`, row("channel", "paused by an operator")},
+	} {
+		if got := d.ask(c.target, 200); !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %s, want %s", c.target, got, c.want)
+		}
+	}
+	for _, c := range []struct{ target, want string }{
+		{`POST /v1/destinations/team/pause {"part":"both"}`, `"both" is no part of a destination; write channel or direct`},
+		{`POST /v1/destinations/team/pause {"parts":1}`, `json: unknown field "parts"`},
+		{`POST /v1/destinations/team/test {"type":"no.such"}`, "there is no sample of it"},
+		{`POST /v1/destinations/team/test ["x"]`, "cannot unmarshal array"},
+	} {
+		if got := d.refused(c.target, 400); !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.target, got, c.want)
+		}
+	}
+}
+
+func TestTestAndReplay(t *testing.T) {
+	d := newDesk(t)
+	d.append("x", "team")
+	if got := d.ask(`POST /v1/destinations/team/test {"to":"ann@example.com"}`, 200); !strings.Contains(got, `"reason":"ann@example.com"`) || !strings.Contains(got, `"log":[]`) {
+		t.Errorf("got %s", got)
+	}
+	id := d.list("").Deliveries[0].ID
+	if got := d.refused("POST /v1/deliveries/"+id+"/replay", 409); got != "delivery "+id+" is not over yet; only what is over can be replayed" {
+		t.Errorf("got %q", got)
+	}
+	d.finish("team", relay.Outcome{State: relay.StateDead, Reason: "gone"})
+	if got := d.ask("POST /v1/deliveries/"+id+"/replay", 200); !strings.Contains(got, `"replay_of":"`+id+`"`) || !strings.Contains(got, `"state":"pending"`) {
+		t.Errorf("got %s", got)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/relay-sidecar/relay/internal/api"
 	"github.com/relay-sidecar/relay/internal/delivery"
 	"github.com/relay-sidecar/relay/internal/guard"
+	"github.com/relay-sidecar/relay/internal/identity"
 	"github.com/relay-sidecar/relay/internal/intake"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/scripts"
@@ -51,16 +52,18 @@ type App struct {
 	masker  *relay.Masker
 	started time.Time
 
-	store     *store.Store
-	host      *pluginhost.Host
-	child     *pluginhost.Scripts
-	scripts   *scripts.Client
-	library   *scripts.Library
-	engine    *delivery.Engine
-	guard     *guard.Guard
-	watcher   *watch.Watcher
-	listeners []net.Listener
-	server    *http.Server
+	store      *store.Store
+	host       *pluginhost.Host
+	child      *pluginhost.Scripts
+	scripts    *scripts.Client
+	library    *scripts.Library
+	engine     *delivery.Engine
+	identities *identity.Directory
+	work       sync.WaitGroup // look-ups that are under way
+	guard      *guard.Guard
+	watcher    *watch.Watcher
+	listeners  []net.Listener
+	server     *http.Server
 
 	current atomic.Pointer[snapshot]
 	ready   atomic.Bool // events are accepted
@@ -113,6 +116,11 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
+	before, err := a.store.Identities(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read who is who: %w", err)
+	}
+	a.identities = identity.New(before, a.store, a.logger, compared)
 	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown})
 	a.guard = guard.New(guardRules(cfg.Config))
 	a.watcher = watch.New(watch.Options{Poll: cfg.Watch.Poll, Logger: a.logger})
@@ -197,6 +205,7 @@ func (a *App) close() {
 			a.logger.Warn("plugin sockets stay behind", "error", err)
 		}
 	}
+	a.work.Wait() // nobody answers them any more
 	if a.store != nil {
 		if err := a.store.Close(); err != nil {
 			a.logger.Error("store did not close", "error", err)

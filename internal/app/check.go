@@ -4,17 +4,20 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/scripts"
+	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/templates"
 )
 
 // Check judges a configuration and its templates as New would, without opening
-// the store or listening. An error that is a config.Problems names every fault.
-func Check(ctx context.Context, o Options) (warnings []relay.Problem, err error) {
+// the store or listening; online it asks the vendors about the credentials for
+// direct messages, too. An error that is a config.Problems names every fault.
+func Check(ctx context.Context, o Options, online bool) (warnings []relay.Problem, err error) {
 	a := &App{o: o, masker: &relay.Masker{}}
 	cfg, warnings, err := a.loadConfig()
 	if err != nil {
@@ -39,8 +42,47 @@ func Check(ctx context.Context, o Options) (warnings []relay.Problem, err error)
 		return warnings, fmt.Errorf("load templates: %w", err)
 	}
 	faults := config.Problems(append(set.Problems(), missingTemplates(cfg.Config, set)...))
+	if online {
+		more, refused := a.probe(ctx, cfg)
+		warnings, faults = append(warnings, more...), append(faults, refused...)
+	}
 	if len(faults) > 0 {
 		return warnings, faults
 	}
 	return warnings, nil
+}
+
+// probeTimeout bounds what one vendor is asked.
+const probeTimeout = 30 * time.Second
+
+// probe asks the vendors about the credentials that direct messages use, each
+// of them once.
+func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.Problem) {
+	providers := map[string]plugin.Provider{}
+	for _, p := range a.o.Providers {
+		providers[p.Describe().Name] = p
+	}
+	asked := map[string]bool{}
+	for _, d := range cfg.Destinations {
+		account, reaches := cfg.direct[d.Name]
+		if d.Direct == nil || !reaches || asked[account.id] {
+			continue
+		}
+		asked[account.id] = true
+		prober, ok := open(providers[d.Use], d, cfg.Entries[d.Entry]).direct.(plugin.Prober)
+		if !ok {
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, probeTimeout)
+		for _, p := range prober.Probe(bounded) {
+			problem := cfg.Problem(d.Name, p.Provider, p.Pointer, p.Message)
+			if p.Warning {
+				warnings = append(warnings, problem)
+			} else {
+				faults = append(faults, problem)
+			}
+		}
+		cancel()
+	}
+	return warnings, faults
 }

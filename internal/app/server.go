@@ -79,6 +79,8 @@ func (a *App) newServer() *http.Server {
 	mux.Handle("GET /v1/status", read(op.ShowStatus))
 	mux.Handle("POST /v1/destinations/{name}/pause", admin(op.Pause))
 	mux.Handle("POST /v1/destinations/{name}/resume", admin(op.Resume))
+	mux.Handle("POST /v1/destinations/{name}/test", admin(op.Test))
+	mux.Handle("POST /v1/deliveries/{id}/replay", admin(op.Replay))
 	mux.Handle("POST /v1/reload", admin(op.ReloadNow))
 	mux.HandleFunc("GET /healthz", op.Healthz)
 	mux.HandleFunc("GET /readyz", op.Readyz)

@@ -28,6 +28,7 @@ type destination struct {
 	config.Destination
 	provider *pluginhost.Provider
 	named    *relay.Program // the template that it names; nil: found by the event's type
+	account  *account       // nil: it cannot reach people
 }
 
 // swap makes a configuration and a set of templates the running ones. Providers
@@ -38,11 +39,22 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	var wanted []route.Destination
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
-		wanted = append(wanted, route.Destination{Name: d.Name, Provider: d.Entry, Disabled: d.Disabled, Events: d.Events, Match: d.Match})
-		lanes = append(lanes, delivery.Destination{
+		wants := route.Destination{Name: d.Name, Provider: d.Entry, Disabled: d.Disabled, Events: d.Events, Match: d.Match}
+		channel := delivery.Destination{
 			Name: d.Name, Settings: d.Revision, Concurrency: d.Concurrency, Windows: cfg.windows[d.Name],
 			RetryFor: d.Retry.For, MaxAmbiguous: d.Retry.Ambiguous, Disabled: d.Disabled,
-		})
+		}
+		lanes = append(lanes, channel)
+		var reaches *account
+		if account, ok := cfg.direct[d.Name]; ok {
+			reaches = &account
+			// Also without direct_messages: some may still be waiting.
+			lanes = append(lanes, directLane(channel, d, account, cfg.Alerts))
+			if d.Direct != nil {
+				wants.Direct = &route.Direct{Events: d.Direct.Events, Fallback: d.Direct.Fallback}
+			}
+		}
+		wanted = append(wanted, wants)
 		if d.Disabled {
 			continue // a process starts only when an enabled destination needs it
 		}
@@ -53,9 +65,9 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
 			Provider: cfg.Entries[d.Entry].Settings, Target: d.Settings,
 		})
-		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Provider(d.Use), named: set.Named(d.Template)}
+		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Provider(d.Use), named: set.Named(d.Template), account: reaches}
 	}
-	next.routes = route.New(wanted)
+	next.routes = route.New(wanted, cfg.people.Complete)
 	for name, setup := range setups {
 		// One that cannot be told is started anew with the setup; its
 		// deliveries wait for that.
@@ -70,6 +82,9 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	a.host.Keep(func(name string) bool { return setups[name] != nil })
 	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
 }
+
+// knowsPeople reports whether there is more to know of people than events say.
+func (s *snapshot) knowsPeople() bool { return len(s.cfg.direct) > 0 || !s.cfg.people.Empty() }
 
 // Route is the deliveries that an event asks for.
 func (a *App) Route(eventType string, body []byte) []relay.NewDelivery {
@@ -92,11 +107,11 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 		return nil, err
 	}
 	a.diskFull.Store(0)
-	var woken []string
+	var woken []relay.Lane
 	for i, e := range events {
 		if !appended[i].Duplicate && !appended[i].Conflict {
 			for _, d := range e.Deliveries {
-				woken = append(woken, d.Destination)
+				woken = append(woken, d.Lane())
 			}
 		}
 	}
@@ -131,20 +146,27 @@ func (a *App) Ready(name string) bool {
 func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 	now := a.current.Load()
 	d := now.destinations[c.Destination]
-	if d == nil {
+	if d == nil || c.Part == relay.PartDirect && d.account == nil {
 		return relay.ErrUnavailable
 	}
 	program := d.named
 	if program == nil {
 		program = now.templates.Find(d.Use, c.EventType)
 	}
-	return d.provider.Deliver(&pluginpb.Delivery{
+	out := &pluginpb.Delivery{
 		Id: c.ID, Attempt: uint32(c.Attempt), Settings: d.Revision, EventId: c.EventID, Event: c.Event,
 		Template: program.Revision, Fallback: now.templates.BuiltIn(d.Use, c.EventType).Revision,
 		TemplateErrors: string(d.TemplateErrors), TimeoutMs: d.Timeout.Milliseconds(),
 		Context: &pluginpb.Context{
 			Destination: d.Name, Provider: d.Use, Language: d.Language, TimeZone: d.TimeZone, NowMs: c.Created.UnixMilli(),
-			Direct: c.Recipient != "", Recipient: []byte(c.Recipient),
 		},
-	}, done)
+	}
+	if now.knowsPeople() {
+		out.Event = withPeople(c.Event, func(p relay.Person, source string) (relay.Person, bool) { return a.known(now, d, p, source) })
+	}
+	if c.Part == relay.PartDirect {
+		a.personal(now, d, c, out)
+		done = a.forgetRefused(d, c.User, done)
+	}
+	return d.provider.Deliver(out, done)
 }

@@ -91,16 +91,30 @@ func (a *App) Destinations(ctx context.Context) ([]api.Destination, error) {
 	if err != nil {
 		return nil, err
 	}
+	now := a.current.Load()
 	var all []api.Destination
-	for _, d := range a.current.Load().cfg.Destinations {
-		row := api.Destination{Name: d.Name, Provider: d.Entry, State: "active"}
-		if d.Disabled {
-			row.State = "disabled"
-		}
-		for _, p := range pauses {
-			if p.Destination == d.Name {
-				row.State, row.Reason = "paused", p.Reason
+	for _, d := range now.cfg.Destinations {
+		row := api.Destination{Name: d.Name, Provider: d.Entry}
+		part := func(part relay.Part) *api.Part {
+			out := &api.Part{State: "active"}
+			if d.Disabled {
+				out.State = "disabled"
 			}
+			for _, p := range pauses {
+				if p.Destination == d.Name && p.Part == part {
+					out.State, out.Reason = "paused", p.Reason
+				}
+			}
+			return out
+		}
+		if now.hasChannel(d.Name) {
+			row.Channel = part(relay.PartChannel)
+		}
+		if _, ok := now.cfg.direct[d.Name]; ok {
+			row.Direct = part(relay.PartDirect)
+		}
+		if leads := cmp.Or(row.Channel, row.Direct); leads != nil {
+			row.State, row.Reason = leads.State, leads.Reason
 		}
 		for _, b := range backlogs {
 			if b.Destination == d.Name && b.Pending > 0 {
@@ -112,20 +126,44 @@ func (a *App) Destinations(ctx context.Context) ([]api.Destination, error) {
 	return all, nil
 }
 
-// Pause holds a destination until it is resumed.
-func (a *App) Pause(ctx context.Context, name, reason string) error {
-	if !a.configured(name) {
-		return relay.ErrNotFound
-	}
-	return a.engine.Pause(ctx, name, reason)
+// hasChannel reports whether a destination has a place of its own.
+func (s *snapshot) hasChannel(name string) bool {
+	_, ok := s.cfg.windows[name]
+	return ok
 }
 
-// Resume lets a destination go on.
-func (a *App) Resume(ctx context.Context, name string) error {
-	if !a.configured(name) {
-		return relay.ErrNotFound
+// lane is a part of a destination; without a part that of its channel, or of
+// its direct messages where it has no channel.
+func (a *App) lane(name string, part relay.Part) (relay.Lane, error) {
+	now := a.current.Load()
+	_, direct := now.cfg.direct[name]
+	switch {
+	case !a.configured(name):
+		return relay.Lane{}, relay.ErrNotFound
+	case part == "" && direct && !now.hasChannel(name):
+		part = relay.PartDirect
+	case part == "":
+		part = relay.PartChannel
 	}
-	return a.engine.Resume(ctx, name)
+	return relay.Lane{Destination: name, Part: part}, nil
+}
+
+// Pause holds a part of a destination until it is resumed.
+func (a *App) Pause(ctx context.Context, name string, part relay.Part, reason string) error {
+	lane, err := a.lane(name, part)
+	if err != nil {
+		return err
+	}
+	return a.engine.Pause(ctx, lane, reason)
+}
+
+// Resume lets a part of a destination go on.
+func (a *App) Resume(ctx context.Context, name string, part relay.Part) error {
+	lane, err := a.lane(name, part)
+	if err != nil {
+		return err
+	}
+	return a.engine.Resume(ctx, lane)
 }
 
 func (a *App) configured(name string) bool {

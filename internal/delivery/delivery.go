@@ -27,13 +27,17 @@ import (
 // Store is the part of the store that the engine uses.
 type Store interface {
 	// Step records outcomes and claims due deliveries in one transaction. It
-	// returns what was claimed and when each destination named has work again.
+	// returns what was claimed, when each lane named has work again, and which
+	// lanes got work by a fallback.
 	Step(ctx context.Context, outcomes []relay.Outcome, claims []relay.ClaimRequest) ([]relay.Claimed, []relay.Due, error)
-	// Dues lists every destination with unfinished deliveries.
+	// Dues lists every lane with unfinished deliveries.
 	Dues(ctx context.Context) ([]relay.Due, error)
 	Pause(ctx context.Context, p relay.Pause) error
-	Resume(ctx context.Context, destination string) error
+	Resume(ctx context.Context, lane relay.Lane) error
 	Pauses(ctx context.Context) ([]relay.Pause, error)
+	// FallBackHeld stores channel deliveries for events whose direct messages
+	// are held, as their policy wants it, and says how many.
+	FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (int, error)
 }
 
 // Sender hands deliveries to providers.
@@ -43,17 +47,40 @@ type Sender interface {
 	// Send does not block. done is called once, from another goroutine. After
 	// an error it is never called, and the delivery was not tried.
 	Send(c relay.Claimed, done func(relay.Report)) error
+	// Resolve finds out who the recipients of direct messages of one lane are.
+	// It does not block. done is called once, from another goroutine, with one
+	// answer for each, in order. After an error it is never called.
+	Resolve(all []relay.Claimed, done func([]Resolution)) error
 }
 
-// Destination is what the engine must know of one.
+// Resolution is who a recipient is: a Match, or the report of the look-up that
+// found nobody.
+type Resolution struct {
+	Match *relay.Match
+	relay.Report
+}
+
+// Destination is what the engine must know of one part of a destination.
 type Destination struct {
 	Name         string
-	Settings     string   // the revision of its settings: another one ends a pause that a vendor caused
-	Concurrency  int      // deliveries in flight at a time, at least 1
-	Windows      []Window // the limits on starts
+	Part         relay.Part // empty: the channel
+	Account      string     // of direct messages: the credentials that they use, with which they are paused
+	Settings     string     // the revision of its settings: another one ends a pause that a vendor caused
+	Concurrency  int        // deliveries in flight at a time, at least 1
+	Windows      []Window   // the limits on starts
 	RetryFor     time.Duration
 	MaxAmbiguous int // ambiguous attempts after which the outcome counts as unknown
 	Disabled     bool
+	// FallBackAfter is how long direct messages may be held before the channel
+	// gets their events, where the policy of an event says so; 0: for ever.
+	FallBackAfter time.Duration
+}
+
+func (d Destination) lane() relay.Lane {
+	if d.Part == relay.PartDirect {
+		return relay.Direct(d.Name)
+	}
+	return relay.Channel(d.Name)
 }
 
 // Options say how the engine runs.
@@ -70,10 +97,12 @@ type Engine struct {
 	inbox inbox
 
 	// All below belongs to the goroutine of Run.
-	lanes    map[string]*lane
+	lanes    map[relay.Lane]*lane
+	gates    map[string]*gate   // of direct messages, by account
 	ledgers  map[string]*ledger // by the keys of windows; kept over reloads
-	outcomes []relay.Outcome    // to be recorded
-	oldest   time.Time          // when the first of them came in
+	persons  personLedgers
+	outcomes []relay.Outcome // to be recorded
+	oldest   time.Time       // when the first of them came in
 	inflight int
 	strikes  map[string]int // delivery → how often its plugin died while it held nothing else
 	retryAt  time.Time      // the store could not record; nothing is claimed before
@@ -82,7 +111,7 @@ type Engine struct {
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
-	return &Engine{o: o, inbox: newInbox(), lanes: map[string]*lane{}, ledgers: map[string]*ledger{}, strikes: map[string]int{}}
+	return &Engine{o: o, inbox: newInbox(), lanes: map[relay.Lane]*lane{}, gates: map[string]*gate{}, ledgers: map[string]*ledger{}, strikes: map[string]int{}}
 }
 
 // SetDestinations replaces what the engine knows of destinations. Deliveries
@@ -91,9 +120,9 @@ func (e *Engine) SetDestinations(all []Destination) {
 	e.inbox.put(func(ctx context.Context) error { return e.configure(ctx, all) })
 }
 
-// Wake says that these destinations have new deliveries.
-func (e *Engine) Wake(destinations ...string) {
-	e.inbox.wake(destinations)
+// Wake says that these lanes have new deliveries.
+func (e *Engine) Wake(lanes ...relay.Lane) {
+	e.inbox.wake(lanes)
 }
 
 // WakeAll makes the engine look at every destination again, because a provider
@@ -102,17 +131,18 @@ func (e *Engine) WakeAll() {
 	e.inbox.put(func(context.Context) error { return nil })
 }
 
-// Pause holds a destination until Resume. It is on disk when Pause returns.
-func (e *Engine) Pause(ctx context.Context, destination, reason string) error {
+// Pause holds a lane until Resume: direct messages with all that use the same
+// credentials. It is on disk when Pause returns.
+func (e *Engine) Pause(ctx context.Context, lane relay.Lane, reason string) error {
 	return e.inbox.do(ctx, func(ctx context.Context) error {
-		l := e.lane(destination)
-		return e.pause(ctx, l, relay.Pause{Destination: destination, Reason: reason, Manual: true})
+		return e.pause(ctx, e.lane(lane), relay.Pause{Reason: reason, Manual: true})
 	})
 }
 
-// Resume lets a paused destination go on; one that is not paused goes on anyway.
-func (e *Engine) Resume(ctx context.Context, destination string) error {
-	return e.inbox.do(ctx, func(ctx context.Context) error { return e.resume(ctx, e.lane(destination)) })
+// Resume lets a paused lane go on, with all that were held with it; one that is
+// not paused goes on anyway.
+func (e *Engine) Resume(ctx context.Context, lane relay.Lane) error {
+	return e.inbox.do(ctx, func(ctx context.Context) error { return e.resume(ctx, e.lane(lane)) })
 }
 
 // Run delivers until ctx ends; then it claims nothing more, waits a bounded
@@ -147,26 +177,39 @@ func (e *Engine) load(ctx context.Context) error {
 		return fmt.Errorf("read pauses: %w", err)
 	}
 	for _, p := range pauses {
-		l := e.lane(p.Destination)
-		l.pause, l.probeAt = &p, time.Now().Add(probeWait(0))
+		l := e.lane(p.Lane)
+		l.gate.pause, l.gate.probeAt = &p, time.Now().Add(probeWait(0))
 	}
 	dues, err := e.o.Store.Dues(ctx)
 	if err != nil {
 		return fmt.Errorf("read what is due: %w", err)
 	}
 	for _, d := range dues {
-		e.lane(d.Destination).due = d.At
+		e.lane(d.Lane).due = d.At
 	}
 	return nil
 }
 
-func (e *Engine) lane(name string) *lane {
-	l := e.lanes[name]
+func (e *Engine) lane(key relay.Lane) *lane {
+	l := e.lanes[key]
 	if l == nil {
-		l = &lane{Destination: Destination{Name: name}}
-		e.lanes[name] = l
+		l = &lane{Destination: Destination{Name: key.Destination, Part: key.Part}, gate: &gate{}}
+		e.lanes[key] = l
 	}
 	return l
+}
+
+// gateOf is the gate that a lane belongs behind: its own, or its account's.
+func (e *Engine) gateOf(l *lane) *gate {
+	if l.Account == "" {
+		return l.gate
+	}
+	g := e.gates[l.Account]
+	if g == nil {
+		g = &gate{}
+		e.gates[l.Account] = g
+	}
+	return g
 }
 
 func (e *Engine) configure(ctx context.Context, all []Destination) error {
@@ -174,10 +217,17 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 		l.known = false
 	}
 	for _, d := range all {
-		l := e.lane(d.Name)
+		l := e.lane(d.lane())
 		l.Destination, l.known = d, true
-		l.limits, l.ledgers = nil, nil
+		if err := e.join(ctx, l, e.gateOf(l)); err != nil {
+			return err
+		}
+		l.limits, l.ledgers, l.personal = nil, nil, nil
 		for _, w := range d.Windows {
+			if w.PerUser {
+				l.personal = append(l.personal, w)
+				continue
+			}
 			shared := e.ledgers[w.Key]
 			if shared == nil {
 				shared = &ledger{}
@@ -188,48 +238,19 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 				l.ledgers = append(l.ledgers, shared)
 			}
 		}
-		if l.pause != nil && !l.pause.Manual && l.pause.Settings != d.Settings {
-			e.o.Logger.Info("destination resumed", "destination", l.Name, "why", "its settings changed")
+		if p := l.gate.pause; p != nil && !p.Manual && p.Settings != d.Settings {
+			e.o.Logger.Info("destination resumed", "destination", l.Name, "part", l.lane().Part, "why", "its settings changed")
 			if err := e.resume(ctx, l); err != nil {
 				return err
 			}
 		}
 	}
-	for name, l := range e.lanes {
+	for key, l := range e.lanes {
 		e.feed(l) // a lane that is disabled or gone gives its queue back
-		if !l.known && l.inflight == 0 && l.pause == nil && l.due.IsZero() {
-			delete(e.lanes, name)
+		if !l.known && l.inflight == 0 && l.gate.pause == nil && l.due.IsZero() {
+			delete(e.lanes, key)
 		}
 	}
-	return nil
-}
-
-// pause holds a lane. One that a vendor caused holds also while the disk is
-// full: if it is forgotten by a restart, the vendor says it again.
-func (e *Engine) pause(ctx context.Context, l *lane, p relay.Pause) error {
-	p.Since, p.Settings = time.Now(), l.Settings
-	err := e.o.Store.Pause(ctx, p)
-	if err != nil && (p.Manual || !errors.Is(err, relay.ErrDiskFull)) {
-		return fmt.Errorf("pause %s: %w", l.Name, err)
-	}
-	l.pause, l.probes, l.probeAt = &p, 0, p.Since.Add(probeWait(0))
-	l.probing = false // one that is on its way says nothing about this pause
-	e.giveBack(l)
-	return nil
-}
-
-// resume lets a lane go on. One whose settings changed goes on also while the
-// disk is full: after a restart its settings differ again.
-func (e *Engine) resume(ctx context.Context, l *lane) error {
-	if l.pause == nil {
-		return nil
-	}
-	err := e.o.Store.Resume(ctx, l.Name)
-	if err != nil && (l.pause.Manual || !errors.Is(err, relay.ErrDiskFull)) {
-		return fmt.Errorf("resume %s: %w", l.Name, err)
-	}
-	l.pause = nil
-	l.due = time.Now() // whatever waits is looked at
 	return nil
 }
 
@@ -242,8 +263,8 @@ func (e *Engine) turn(ctx context.Context, claim bool) error {
 			return err
 		}
 	}
-	for name := range in.woken {
-		if l := e.lane(name); l.due.IsZero() || l.due.After(now) {
+	for key := range in.woken {
+		if l := e.lane(key); l.due.IsZero() || l.due.After(now) {
 			l.due = now
 		}
 	}
@@ -252,8 +273,18 @@ func (e *Engine) turn(ctx context.Context, claim bool) error {
 			return err
 		}
 	}
+	for _, r := range in.resolved {
+		if err := e.resolved(ctx, r, now); err != nil {
+			return err
+		}
+	}
 	if now.Before(e.retryAt) {
 		return nil
+	}
+	if claim {
+		if err := e.fallBackHeld(ctx, now); err != nil {
+			return err
+		}
 	}
 	var claims []relay.ClaimRequest
 	if claim {
@@ -275,15 +306,17 @@ func (e *Engine) turn(ctx context.Context, claim bool) error {
 	}
 	e.outcomes = nil
 	for _, d := range dues {
-		e.lane(d.Destination).due = d.At
+		e.lane(d.Lane).due = d.At
 	}
 	for _, c := range claimed {
-		l := e.lane(c.Destination)
+		l := e.lane(c.Lane)
 		l.queue = append(l.queue, c)
-		l.probing = l.pause != nil
+		if l.gate.pause != nil {
+			l.gate.probing = l
+		}
 	}
 	for _, d := range dues {
-		e.feed(e.lane(d.Destination))
+		e.feed(e.lane(d.Lane))
 	}
 	return nil
 }
@@ -307,7 +340,7 @@ const diskFullWait = time.Second
 // report turns one report into an outcome, and into a pause where the whole
 // destination was refused.
 func (e *Engine) report(ctx context.Context, r reported, now time.Time) error {
-	l := e.lane(r.Destination)
+	l := e.lane(r.Lane)
 	e.ended(l)
 	strikes := e.strike(r)
 	o := decide(l.Destination, r, strikes, now, rand.Float64)
@@ -322,21 +355,45 @@ func (e *Engine) report(ctx context.Context, r reported, now time.Time) error {
 		l.due = o.Due
 	}
 	e.log(l, r, o)
-	probed, refused := l.probing, r.Verdict == relay.DestinationRefused
-	l.probing = false
+	probed, refused := l.gate.probing == l, r.Verdict == relay.DestinationRefused
+	if probed {
+		l.gate.probing = nil
+	}
 	switch {
-	case refused && l.pause == nil:
-		e.o.Logger.Error("destination paused", "destination", l.Name, "reason", r.Error, "probes", r.Probe,
-			"hint", "change its settings or run: relay destinations resume "+l.Name)
-		if err := e.pause(ctx, l, relay.Pause{Destination: l.Name, Reason: r.Error, Probe: r.Probe}); err != nil {
+	case refused && l.gate.pause == nil:
+		e.o.Logger.Error("destination paused", "destination", l.Name, "part", l.lane().Part, "reason", r.Error, "probes", r.Probe,
+			"hint", fmt.Sprintf("change its settings or run: relay destinations resume %s --part %s", l.Name, l.lane().Part))
+		if err := e.pause(ctx, l, relay.Pause{Reason: r.Error, Probe: r.Probe}); err != nil {
 			return err
 		}
 	case probed && (refused || r.Lost):
-		l.probes++
-		l.probeAt = now.Add(probeWait(l.probes))
+		l.gate.probes++
+		l.gate.probeAt = now.Add(probeWait(l.gate.probes))
 	case probed:
-		e.o.Logger.Info("destination resumed", "destination", l.Name, "why", "a delivery was not refused any more")
+		e.o.Logger.Info("destination resumed", "destination", l.Name, "part", l.lane().Part, "why", "a delivery was not refused any more")
 		if err := e.resume(ctx, l); err != nil {
+			return err
+		}
+	}
+	e.feed(l)
+	return nil
+}
+
+// resolved goes on with a recipient who was looked up: to the message if there
+// is somebody, else the look-up was the attempt.
+func (e *Engine) resolved(ctx context.Context, r resolved, now time.Time) error {
+	if r.Match == nil {
+		return e.report(ctx, reported{r.Claimed, r.Report, r.started, r.ended}, now)
+	}
+	l := e.lane(r.Lane)
+	e.ended(l)
+	e.record(relay.Outcome{Seq: r.Seq, Claim: r.Claim, State: relay.StatePending, Match: r.Match}, now)
+	if l.due.IsZero() || l.due.After(now) {
+		l.due = now
+	}
+	if l.gate.probing == l {
+		l.gate.probing = nil
+		if err := e.resume(ctx, l); err != nil { // the credentials work again
 			return err
 		}
 	}
@@ -396,10 +453,13 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 		earlier(e.oldest.Add(linger))
 	}
 	for _, l := range e.lanes {
+		if at := l.fallBackDue(); !at.IsZero() {
+			earlier(at)
+		}
 		switch {
 		case l.mayProbe():
 			if e.o.Sender.Ready(l.Name) {
-				earlier(later(later(l.due, l.probeAt), l.next(now)))
+				earlier(later(later(l.due, l.gate.probeAt), l.next(now)))
 			}
 		case l.due.IsZero() || !l.mayStart() || l.room() <= 0:
 		case l.due.After(now):

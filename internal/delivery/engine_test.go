@@ -22,7 +22,8 @@ type world struct {
 	dir    string
 	store  *store.Store
 	engine *delivery.Engine
-	answer func(relay.Claimed) relay.Report // runs in a goroutine of its own; may sleep
+	answer func(relay.Claimed) relay.Report        // runs in a goroutine of its own; may sleep
+	who    func(relay.Claimed) delivery.Resolution // the same, for recipients
 
 	mu      sync.Mutex
 	starts  map[string][]time.Time // destination → when attempts began
@@ -89,6 +90,23 @@ func (w *world) Send(c relay.Claimed, done func(relay.Report)) error {
 	return nil
 }
 
+// Resolve knows everybody whose name does not say otherwise.
+func (w *world) Resolve(all []relay.Claimed, done func([]delivery.Resolution)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.down {
+		return relay.ErrUnavailable
+	}
+	go func() {
+		out := make([]delivery.Resolution, len(all))
+		for i, c := range all {
+			out[i] = w.who(c)
+		}
+		done(out)
+	}()
+	return nil
+}
+
 // started is when attempts of these destinations began, in order.
 func (w *world) started(destinations ...string) []time.Time {
 	w.mu.Lock()
@@ -123,7 +141,9 @@ func (w *world) accept(destinations ...string) []string {
 		}
 		ids = append(ids, e.ID)
 	}
-	w.engine.Wake(destinations...)
+	for _, d := range destinations {
+		w.engine.Wake(relay.Channel(d))
+	}
 	return ids
 }
 
@@ -342,7 +362,7 @@ func TestManualPauseDuringAProbeHolds(t *testing.T) {
 		began = time.Now()
 		w.accept("d", "d", "d")
 		settle(65 * time.Second) // the probe is in flight
-		if err := w.engine.Pause(t.Context(), "d", "maintenance"); err != nil {
+		if err := w.engine.Pause(t.Context(), relay.Channel("d"), "maintenance"); err != nil {
 			t.Fatal(err)
 		}
 		settle(time.Hour)
@@ -424,7 +444,7 @@ func TestVendorsWaitHoldsWhatIsClaimedAhead(t *testing.T) {
 func TestManualPauseOutlivesARestart(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, always(relay.Report{Verdict: relay.Delivered}), destination("d"))
-		if err := w.engine.Pause(t.Context(), "d", "maintenance"); err != nil {
+		if err := w.engine.Pause(t.Context(), relay.Channel("d"), "maintenance"); err != nil {
 			t.Fatal(err)
 		}
 		id := w.accept("d")[0]
@@ -438,7 +458,7 @@ func TestManualPauseOutlivesARestart(t *testing.T) {
 		if got := w.delivery(id); got.State != relay.StateHeld {
 			t.Fatalf("after a restart: %s, want held", got.State)
 		}
-		if err := w.engine.Resume(t.Context(), "d"); err != nil {
+		if err := w.engine.Resume(t.Context(), relay.Channel("d")); err != nil {
 			t.Fatal(err)
 		}
 		settle(time.Second)

@@ -15,6 +15,13 @@ type reported struct {
 	started, ended time.Time
 }
 
+// resolved is a recipient who was looked up.
+type resolved struct {
+	relay.Claimed
+	Resolution
+	started, ended time.Time
+}
+
 // inbox collects what comes in for the goroutine of Run.
 type inbox struct {
 	signal chan struct{} // capacity 1
@@ -26,8 +33,9 @@ type inbox struct {
 
 type letter struct {
 	commands []func(context.Context) error
-	woken    map[string]bool
+	woken    map[relay.Lane]bool
 	reports  []reported
+	resolved []resolved
 }
 
 func newInbox() inbox {
@@ -52,13 +60,17 @@ func (b *inbox) report(r reported) {
 	b.add(func(l *letter) { l.reports = append(l.reports, r) })
 }
 
-func (b *inbox) wake(destinations []string) {
+func (b *inbox) resolve(all []resolved) {
+	b.add(func(l *letter) { l.resolved = append(l.resolved, all...) })
+}
+
+func (b *inbox) wake(lanes []relay.Lane) {
 	b.add(func(l *letter) {
 		if l.woken == nil {
-			l.woken = map[string]bool{}
+			l.woken = map[relay.Lane]bool{}
 		}
-		for _, d := range destinations {
-			l.woken[d] = true
+		for _, key := range lanes {
+			l.woken[key] = true
 		}
 	})
 }

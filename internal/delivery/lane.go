@@ -7,22 +7,20 @@ import (
 	"github.com/relay-sidecar/relay"
 )
 
-// lane is one destination's state.
+// lane is the state of one part of a destination.
 type lane struct {
 	Destination
 	known    bool // named by the configuration
-	pause    *relay.Pause
+	gate     *gate
 	inflight int
 	queue    []relay.Claimed // claimed and not started: what a free slot takes next
 	due      time.Time       // when the store has work; zero: nothing waits
 	limits   []limit
 	ledgers  []*ledger // of the limits, each once
+	personal []Window  // limits on what one person gets
 	failing  string    // the last error, logged once
 
-	// While the lane is paused and probes are allowed:
-	probeAt time.Time // not before
-	probes  int       // in a row that were refused
-	probing bool      // one delivery is on its way
+	fallBackAt time.Time // while it is held: when its events are looked through next
 }
 
 // limit is a window of a lane with the log that it shares.
@@ -41,8 +39,9 @@ const ahead = 4
 func (e *Engine) claims(now time.Time) []relay.ClaimRequest {
 	var out []relay.ClaimRequest
 	reserved := map[*ledger]int{} // by lanes that share a log
+	probed := map[*gate]bool{}    // by one of the lanes that share it
 	for _, l := range e.lanes {
-		probe := l.mayProbe() && !now.Before(l.probeAt) && !l.due.After(now)
+		probe := l.mayProbe() && !probed[l.gate] && !now.Before(l.gate.probeAt) && !l.due.After(now)
 		if !probe && !l.open(now) || !e.o.Sender.Ready(l.Name) {
 			continue
 		}
@@ -54,7 +53,8 @@ func (e *Engine) claims(now time.Time) []relay.ClaimRequest {
 			n = min(n, limit.allowed(limit.rate, now)-reserved[limit.ledger])
 		}
 		if n > 0 {
-			out = append(out, relay.ClaimRequest{Destination: l.Name, Limit: n})
+			probed[l.gate] = probe
+			out = append(out, relay.ClaimRequest{Lane: l.lane(), Limit: n})
 			for _, shared := range l.ledgers {
 				reserved[shared] += n
 			}
@@ -68,12 +68,13 @@ func (l *lane) open(now time.Time) bool {
 	return l.mayStart() && !l.due.IsZero() && !l.due.After(now)
 }
 
-func (l *lane) mayStart() bool { return l.known && !l.Disabled && l.pause == nil }
+func (l *lane) mayStart() bool { return l.known && !l.Disabled && l.gate.pause == nil }
 
 // mayProbe reports whether a refused destination may be tried with its oldest
 // delivery, once it is time.
 func (l *lane) mayProbe() bool {
-	return l.pause != nil && l.pause.Probe && l.known && !l.Disabled && !l.probing && l.inflight == 0 && !l.due.IsZero()
+	p := l.gate.pause
+	return p != nil && p.Probe && l.known && !l.Disabled && l.gate.probing == nil && l.inflight == 0 && !l.due.IsZero()
 }
 
 // probeWait is the wait before the next probe: 1 min, 5 min, then always 15 min.
@@ -133,8 +134,24 @@ func (l *lane) held(now time.Time) bool {
 // feed starts what is queued as slots are free, and gives back what may not
 // start any more.
 func (e *Engine) feed(l *lane) {
-	mayStart := (l.mayStart() || l.probing) && !e.stopping && !l.held(time.Now())
+	now := time.Now()
+	mayStart := (l.mayStart() || l.gate.probing == l) && !e.stopping && !l.held(now)
 	for len(l.queue) > 0 && mayStart && l.inflight < l.Concurrency {
+		if unresolved(l.queue[0]) {
+			if !e.resolve(l, now) {
+				e.giveBack(l)
+				e.WakeAll()
+			}
+			continue
+		}
+		if at := e.persons.next(l, l.queue[0].User, now); at.After(now) {
+			e.record(relay.Outcome{Seq: l.queue[0].Seq, Claim: l.queue[0].Claim, State: relay.StatePending, Due: at}, now)
+			l.queue = l.queue[1:]
+			if l.due.IsZero() || l.due.After(at) {
+				l.due = at
+			}
+			continue
+		}
 		c := l.queue[0]
 		l.queue[0] = relay.Claimed{} // its event can go
 		l.queue = l.queue[1:]
@@ -159,8 +176,8 @@ func (e *Engine) giveBack(l *lane) {
 		l.due = now
 	}
 	l.queue = nil
-	if l.probing && l.inflight == 0 {
-		l.probing = false // the probe was not sent
+	if l.gate.probing == l && l.inflight == 0 {
+		l.gate.probing = nil // the probe was not sent
 	}
 }
 
@@ -184,8 +201,36 @@ func (e *Engine) send(l *lane, c relay.Claimed) bool {
 			shared.start(now)
 		}
 	}
+	e.persons.start(l, c.User, now)
 	l.inflight++
 	e.inflight++
+	return true
+}
+
+// unresolved reports whether nobody knows yet who the recipient is.
+func unresolved(c relay.Claimed) bool { return c.Part == relay.PartDirect && c.User == "" }
+
+// resolve has the recipients at the head of the queue looked up, as many as
+// there are free slots; false means that nobody was asked.
+func (e *Engine) resolve(l *lane, now time.Time) bool {
+	n := 1
+	for n < len(l.queue) && n < l.Concurrency-l.inflight && unresolved(l.queue[n]) {
+		n++
+	}
+	batch := slices.Clone(l.queue[:n])
+	err := e.o.Sender.Resolve(batch, func(answers []Resolution) {
+		all := make([]resolved, len(batch))
+		for i, c := range batch {
+			all[i] = resolved{c, answers[i], now, time.Now()}
+		}
+		e.inbox.resolve(all)
+	})
+	if err != nil {
+		return false
+	}
+	l.queue = slices.Delete(l.queue, 0, n)
+	l.inflight += n
+	e.inflight += n
 	return true
 }
 

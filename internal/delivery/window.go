@@ -10,8 +10,9 @@ import (
 // Window is a limit on starts: in every window of Rate.Per at most Rate.Count,
 // counted over all destinations that name the same Key.
 type Window struct {
-	Key  string
-	Rate relay.Rate // zero: no limit, but a wait that the vendor asks for holds all the same
+	Key     string
+	Rate    relay.Rate // zero: no limit, but a wait that the vendor asks for holds all the same
+	PerUser bool       // counted for each person apart
 }
 
 // ledger is the log of starts under one key. A rate is kept over every window
@@ -75,4 +76,60 @@ func (l *ledger) next(r relay.Rate, now time.Time) time.Time {
 		}
 	}
 	return next
+}
+
+// personLedgers are the logs of starts to single persons, where a vendor limits
+// what one of them gets. A person who got nothing for as long as the longest
+// window has none.
+type personLedgers struct {
+	all    map[personKey]*ledger
+	tidyAt int // when there are so many, the old ones are dropped
+}
+
+type personKey struct{ window, user string }
+
+// next is when a person may get another message; now or earlier means at once.
+func (p *personLedgers) next(l *lane, user string, now time.Time) time.Time {
+	next := now
+	for _, w := range l.personal {
+		if log := p.all[personKey{w.Key, user}]; log != nil {
+			next = later(next, log.next(w.Rate, now))
+		}
+	}
+	return next
+}
+
+// start notes that a message to a person starts.
+func (p *personLedgers) start(l *lane, user string, now time.Time) {
+	noted := map[personKey]bool{} // several windows share a key
+	for _, w := range l.personal {
+		k := personKey{w.Key, user}
+		if noted[k] {
+			continue
+		}
+		noted[k] = true
+		log := p.all[k]
+		if log == nil {
+			p.tidy(now)
+			log = &ledger{}
+			p.all[k] = log
+		}
+		log.start(now)
+	}
+}
+
+// tidy makes room for one more.
+func (p *personLedgers) tidy(now time.Time) {
+	if p.all == nil {
+		p.all = map[personKey]*ledger{}
+	}
+	if len(p.all) < p.tidyAt {
+		return
+	}
+	for k, log := range p.all {
+		if log.starts[len(log.starts)-1].Before(now.Add(-longestWindow)) {
+			delete(p.all, k)
+		}
+	}
+	p.tidyAt = max(1000, 2*len(p.all))
 }

@@ -54,7 +54,7 @@ func newDoor(t testing.TB, o store.Options) *door {
 	for i := range 11 {
 		wanted = append(wanted, route.Destination{Name: fmt.Sprint("fan-", i), Provider: "chat", Events: []string{"fan.*"}})
 	}
-	d := &door{TB: t, Store: s, routes: route.New(wanted), sources: map[string]*relay.Program{}}
+	d := &door{TB: t, Store: s, routes: route.New(wanted, func(p relay.Person, _ string) relay.Person { return p }), sources: map[string]*relay.Program{}}
 	in := &intake.Door{Backend: d, MaxBody: func() int64 { return maxBody }, Logger: slog.New(slog.NewTextHandler(&d.log, nil))}
 	mux := http.NewServeMux() // for the path value
 	mux.Handle("POST /v1/sources/{name}", in.Sources())

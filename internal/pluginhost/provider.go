@@ -81,6 +81,17 @@ func (p *Provider) Deliver(d *pluginpb.Delivery, done func(relay.Report)) error 
 	return nil
 }
 
+// Resolve looks people up. ErrUnavailable means that there is no process now;
+// any other error that it ended or hung meanwhile. alone reports that it had
+// nothing else to do then.
+func (p *Provider) Resolve(ctx context.Context, in *pluginpb.ResolveRequest) (out *pluginpb.ResolveResponse, alone bool, err error) {
+	s := p.session.Load()
+	if s == nil {
+		return nil, false, relay.ErrUnavailable
+	}
+	return s.resolve(ctx, in)
+}
+
 // run keeps a process running until ctx ends.
 func (p *Provider) run(ctx context.Context) {
 	var wait backoff

@@ -9,6 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
@@ -45,6 +48,7 @@ type session struct {
 	mu       sync.Mutex // guards the fields below
 	closed   bool       // no more deliveries
 	inflight map[uint64]*flight
+	calls    int                  // of look-ups, not answered
 	queue    []*pluginpb.Delivery // not yet written to the stream
 	cancels  []uint64
 	wake     chan struct{} // capacity 1: queue or cancels have something
@@ -153,6 +157,38 @@ func (s *session) deliver(d *pluginpb.Delivery, done func(relay.Report)) bool {
 	return true
 }
 
+// resolve makes a look-up, whose time the request says. A process that does not
+// answer it hangs.
+func (s *session) resolve(ctx context.Context, in *pluginpb.ResolveRequest) (out *pluginpb.ResolveResponse, alone bool, err error) {
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.calls++
+	}
+	s.mu.Unlock()
+	if closed {
+		return nil, false, relay.ErrUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutMs)*time.Millisecond+graceTime)
+	defer cancel()
+	out, err = s.client.Resolve(ctx, in)
+	s.mu.Lock()
+	alone = s.calls == 1 && len(s.inflight) == 0
+	s.calls--
+	s.checkIdle()
+	s.mu.Unlock()
+	switch {
+	case err == nil:
+		return out, false, nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = fmt.Errorf("plugin %s hangs: a look-up was not answered %s after its timeout", s.name, graceTime)
+		s.end(err)
+	case s.proc.conn.Exited.Err() != nil || status.Code(err) == codes.Unavailable:
+		err = fmt.Errorf("plugin %s ended before it answered a look-up", s.name)
+	}
+	return nil, alone, err
+}
+
 func (s *session) signal() {
 	select {
 	case s.wake <- struct{}{}:
@@ -228,7 +264,7 @@ func (s *session) take(ticket uint64) func(relay.Report) {
 
 // checkIdle is called with mu held.
 func (s *session) checkIdle() {
-	if s.closed && len(s.inflight) == 0 {
+	if s.closed && len(s.inflight) == 0 && s.calls == 0 {
 		select {
 		case <-s.idle:
 		default:
@@ -252,13 +288,13 @@ func (s *session) end(reason error) {
 // giveBack reports everything that will not be answered any more as lost.
 func (s *session) giveBack() {
 	s.mu.Lock()
-	lost := s.inflight
+	lost, calls := s.inflight, s.calls
 	s.inflight = map[uint64]*flight{}
 	s.checkIdle()
 	s.mu.Unlock()
 	for _, f := range lost {
 		f.done(relay.Report{
-			Verdict: relay.Ambiguous, Lost: true, Alone: len(lost) == 1,
+			Verdict: relay.Ambiguous, Lost: true, Alone: len(lost)+calls == 1,
 			Error: fmt.Sprintf("plugin %s ended before it answered", s.name),
 		})
 	}

@@ -21,14 +21,27 @@ type Destination struct {
 	Disabled bool
 	Events   []string            // globs; none means every type but relay's own
 	Match    map[string][]string // path into the event → any of these globs; all paths must match
+	Direct   *Direct             // nil: everything goes to the channel
 }
 
+// Direct is which events a destination wants to go straight to people.
+type Direct struct {
+	Events   []string // globs
+	Fallback relay.Fallback
+}
+
+// Complete adds to a person what is known of them; source is the event's.
+type Complete func(p relay.Person, source string) relay.Person
+
 // Table is an immutable set of destinations.
-type Table struct{ destinations []Destination }
+type Table struct {
+	destinations []Destination
+	complete     Complete
+}
 
 // New makes a table. Events go to destinations in the order given.
-func New(destinations []Destination) *Table {
-	return &Table{destinations: slices.Clone(destinations)}
+func New(destinations []Destination, complete Complete) *Table {
+	return &Table{destinations: slices.Clone(destinations), complete: complete}
 }
 
 // Route is the deliveries that an event asks for. body is the event's
@@ -36,6 +49,8 @@ func New(destinations []Destination) *Table {
 func (t *Table) Route(eventType string, body []byte) []relay.NewDelivery {
 	var out []relay.NewDelivery
 	var fields map[string]any // decoded once, and only where a match asks
+	var people []recipient    // the same
+	decoded := false
 	for _, d := range t.destinations {
 		if d.Disabled || !wantsType(d.Events, eventType) {
 			continue
@@ -47,7 +62,20 @@ func (t *Table) Route(eventType string, body []byte) []relay.NewDelivery {
 				return nil // canonical JSON always decodes
 			}
 		}
-		if matches(d.Match, fields) {
+		if !matches(d.Match, fields) {
+			continue
+		}
+		if d.Direct == nil || !wantsType(d.Direct.Events, eventType) {
+			out = append(out, relay.NewDelivery{Destination: d.Name, Provider: d.Provider})
+			continue
+		}
+		if !decoded {
+			people, decoded = t.recipients(body), true
+		}
+		for _, p := range people {
+			out = append(out, relay.NewDelivery{Destination: d.Name, Provider: d.Provider, Recipient: p.json, Fallback: d.Direct.Fallback})
+		}
+		if len(people) == 0 {
 			out = append(out, relay.NewDelivery{Destination: d.Name, Provider: d.Provider})
 		}
 	}

@@ -66,7 +66,7 @@ func TestRoute(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.d.Name, c.d.Provider = "d", "p"
-			got := route.New([]route.Destination{c.d}).Route(c.eventType, []byte(event))
+			got := route.New([]route.Destination{c.d}, nobody).Route(c.eventType, []byte(event))
 			if (len(got) == 1) != c.want {
 				t.Errorf("routed %v, want %v", got, c.want)
 			}
@@ -75,7 +75,7 @@ func TestRoute(t *testing.T) {
 }
 
 func TestRouteKeepsOrder(t *testing.T) {
-	table := route.New([]route.Destination{{Name: "b"}, {Name: "a"}, {Name: "c", Events: []string{"x"}}})
+	table := route.New([]route.Destination{{Name: "b"}, {Name: "a"}, {Name: "c", Events: []string{"x"}}}, nobody)
 	var got []string
 	for _, d := range table.Route("issue.created", []byte(event)) {
 		got = append(got, d.Destination)

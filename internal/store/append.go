@@ -120,22 +120,53 @@ func (t *transaction) appendOne(e *relay.Accepted) (relay.Appended, error) {
 }
 
 func (t *transaction) appendDelivery(d *relay.NewDelivery, event, created int64) error {
-	id, err := uuid.NewV7()
+	_, _, err := t.insertDelivery(newRow{NewDelivery: *d, event: event, created: created, due: t.nowMS})
+	return err
+}
+
+// newRow is a delivery that is about to be stored.
+type newRow struct {
+	relay.NewDelivery
+	event    int64
+	created  int64
+	due      int64
+	fellBack bool   // direct messages fell back to it
+	replayOf string // the id of another delivery, or empty
+}
+
+// insertDelivery stores a row, at once dead where its destination has too many
+// already. Without ok there is one that direct messages fell back to.
+func (t *transaction) insertDelivery(r newRow) (id string, ok bool, err error) {
+	made, err := uuid.NewV7()
 	if err != nil {
-		return fmt.Errorf("make a delivery's id: %w", err)
+		return "", false, fmt.Errorf("make a delivery's id: %w", err)
 	}
 	state, reason, finished := relay.StatePending, "", driver.Value(nil)
-	if t.full(d.Destination, 0) {
+	full := t.full(r.Destination, 0)
+	if full {
 		state, reason, finished = relay.StateDead, reasonBacklogFull, t.nowMS
-	} else {
-		t.count(d.Destination, 1)
 	}
-	err = t.sql.insertDelivery.run(id.String(), event, d.Destination, d.Provider, d.Recipient,
-		string(state), reason, t.nowMS, created, t.nowMS, finished)
+	var replayOf driver.Value
+	if r.replayOf != "" {
+		replayOf = r.replayOf
+	}
+	changed, _, err := t.sql.insertDelivery.exec(made.String(), r.event, r.Destination, r.Provider, flag(r.Recipient != ""), r.Recipient,
+		policy(r.Fallback), flag(r.fellBack), string(state), reason, r.due, r.created, t.nowMS, finished, replayOf)
 	if err != nil {
-		return fmt.Errorf("store a delivery for %q: %w", d.Destination, err)
+		return "", false, fmt.Errorf("store a delivery for %q: %w", r.Destination, err)
 	}
-	return nil
+	if changed > 0 && !full {
+		t.count(r.Destination, 1)
+	}
+	return made.String(), changed > 0, nil
+}
+
+// policy is what a row keeps of a fallback: empty where there never is one.
+func policy(f relay.Fallback) string {
+	if f == relay.FallbackNever {
+		return ""
+	}
+	return string(f)
 }
 
 // full reports whether a destination with more deliveries than it has now takes

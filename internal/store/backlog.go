@@ -28,18 +28,19 @@ func (s *Store) Backlogs(ctx context.Context) ([]relay.Backlog, error) {
 	return backlogs, err
 }
 
-// Dues names every destination with pending deliveries and when its first one
+// Dues names every lane with pending deliveries and when its first one
 // is due, paused or not.
 func (s *Store) Dues(ctx context.Context) ([]relay.Due, error) {
 	var dues []relay.Due
 	err := s.read(ctx, func(q query) error {
-		return q.each(`SELECT destination, min(due) FROM deliveries INDEXED BY deliveries_open
-			WHERE finished IS NULL AND state = 'pending' GROUP BY destination ORDER BY destination`, nil,
+		return q.each(`SELECT destination, direct, min(due) FROM deliveries INDEXED BY deliveries_open
+			WHERE finished IS NULL AND state = 'pending' GROUP BY destination, direct ORDER BY destination, direct`, nil,
 			func(scan func(...any) error) error {
 				var d relay.Due
 				var at int64
-				err := scan(&d.Destination, &at)
-				d.At = fromMilli(at)
+				var direct bool
+				err := scan(&d.Destination, &direct, &at)
+				d.Part, d.At = partOf(direct), fromMilli(at)
 				dues = append(dues, d)
 				return err
 			})

@@ -96,7 +96,7 @@ func BenchmarkStep(b *testing.B) {
 			perEvent(b, b.N, func() {
 				var outcomes []relay.Outcome
 				for done := 0; done < b.N; {
-					claimed, _, err := s.Step(b.Context(), outcomes, []relay.ClaimRequest{{Destination: "a", Limit: batch}})
+					claimed, _, err := s.Step(b.Context(), outcomes, []relay.ClaimRequest{{Lane: relay.Channel("a"), Limit: batch}})
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -17,21 +17,23 @@ const (
 
 // rowColumns are what scanRow reads. A pending delivery of a paused destination
 // is held, for the reason of the pause.
-const rowColumns = `SELECT d.seq, d.id, e.id, e.type, d.destination, d.provider, d.recipient,
+const rowColumns = `SELECT d.seq, d.id, e.id, e.type, d.destination, d.provider, d.direct, d.recipient, d.user, d.fell_back,
 	CASE WHEN d.state = 'pending' AND p.destination IS NOT NULL THEN 'held' ELSE d.state END,
 	CASE WHEN d.state = 'pending' AND p.destination IS NOT NULL THEN p.reason ELSE d.reason END,
 	d.attempts, d.created, d.updated, d.due, d.replay_of
 	FROM deliveries AS d %s JOIN events AS e ON e.seq = d.event_seq
-	LEFT JOIN pauses AS p ON p.destination = d.destination AND p.part = 'channel' `
+	LEFT JOIN pauses AS p ON p.destination = d.destination AND p.part = CASE d.direct WHEN 1 THEN 'direct' ELSE 'channel' END `
 
 func scanRow(scan func(...any) error) (seq int64, d relay.Delivery, err error) {
 	var recipient string
+	var direct bool
 	var created, updated, due int64
-	err = scan(&seq, &d.ID, &d.EventID, &d.EventType, &d.Destination, &d.Provider, &recipient, &d.State, &d.Reason,
+	err = scan(&seq, &d.ID, &d.EventID, &d.EventType, &d.Destination, &d.Provider, &direct, &recipient, &d.User, &d.Fallback, &d.State, &d.Reason,
 		&d.Attempts, &created, &updated, &due, &d.ReplayOf)
 	if recipient != "" {
 		d.Recipient = json.RawMessage(recipient)
 	}
+	d.Part = partOf(direct)
 	d.Created, d.Updated = fromMilli(created), fromMilli(updated)
 	if d.State == relay.StatePending {
 		next := fromMilli(due)
@@ -143,10 +145,28 @@ func (s *Store) Delivery(ctx context.Context, id string) (d relay.Delivery, err 
 		if !found {
 			return relay.ErrNotFound
 		}
+		if d.Match, err = q.match(seq); err != nil {
+			return err
+		}
 		d.Log, err = q.attempts(seq)
 		return err
 	})
 	return d, err
+}
+
+// match reads who was found for a delivery's recipient, or nil.
+func (q query) match(delivery int64) (m *relay.Match, err error) {
+	err = q.each(`SELECT match FROM deliveries WHERE seq = ? AND match IS NOT NULL`, []any{delivery}, func(scan func(...any) error) error {
+		var kept []byte
+		if err := scan(&kept); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(kept, &m); err != nil {
+			return fmt.Errorf("match: %w", err)
+		}
+		return nil
+	})
+	return m, err
 }
 
 // attempts reads the log of a delivery, in order.
@@ -167,7 +187,8 @@ func (q query) attempts(delivery int64) (log []relay.Attempt, err error) {
 				if err := json.Unmarshal(kept, &d); err != nil {
 					return fmt.Errorf("attempt %d: %w", a.Attempt, err)
 				}
-				a.Lost, a.TemplateError, a.Message, a.Request, a.Response = d.Lost, d.TemplateError, d.Message, d.Request, d.Response
+				a.Lost, a.TemplateError, a.Message = d.Lost, d.TemplateError, d.Message
+				a.Steps, a.Request, a.Response = d.Steps, d.Request, d.Response
 			}
 			a.Started = fromMilli(started)
 			log = append(log, a)

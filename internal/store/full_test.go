@@ -37,7 +37,7 @@ func TestDiskFull(t *testing.T) {
 			}
 		})
 		wg.Go(func() {
-			if err := s.Pause(context.Background(), relay.Pause{Destination: fmt.Sprint("d", i)}); err != nil {
+			if err := s.Pause(context.Background(), relay.Pause{Lane: relay.Channel(fmt.Sprint("d", i))}); err != nil {
 				t.Errorf("small work beside it: %v", err)
 			}
 		})
@@ -54,7 +54,7 @@ func TestDiskFull(t *testing.T) {
 	if err != nil || len(backlogs) != 1 {
 		t.Errorf("got backlogs %v (%v), want one of a", backlogs, err)
 	}
-	claimed, _, err := s.Step(t.Context(), nil, []relay.ClaimRequest{{Destination: "a", Limit: 1}})
+	claimed, _, err := s.Step(t.Context(), nil, []relay.ClaimRequest{{Lane: relay.Channel("a"), Limit: 1}})
 	if err != nil || len(claimed) != 1 {
 		t.Fatalf("claiming on a full disk: %v (%v)", claimed, err)
 	}
@@ -68,7 +68,7 @@ func TestDiskFull(t *testing.T) {
 	// and the claim of the next attempt are as if it had not been.
 	outcome := relay.Outcome{Seq: claimed[0].Seq, Claim: claimed[0].Claim, State: relay.StatePending,
 		Attempt: &relay.Attempt{Verdict: relay.Temporary, Error: strings.Repeat("x", 1<<20)}}
-	_, _, err = s.Step(t.Context(), []relay.Outcome{outcome}, []relay.ClaimRequest{{Destination: "a", Limit: 1}})
+	_, _, err = s.Step(t.Context(), []relay.Outcome{outcome}, []relay.ClaimRequest{{Lane: relay.Channel("a"), Limit: 1}})
 	if !errors.Is(err, relay.ErrDiskFull) {
 		t.Fatalf("got error %v, want %v", err, relay.ErrDiskFull)
 	}
@@ -77,7 +77,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustAppend(t, s, large...)
-	again, _, err := s.Step(t.Context(), []relay.Outcome{outcome}, []relay.ClaimRequest{{Destination: "a", Limit: 1}})
+	again, _, err := s.Step(t.Context(), []relay.Outcome{outcome}, []relay.ClaimRequest{{Lane: relay.Channel("a"), Limit: 1}})
 	if err != nil || len(again) != 1 || again[0].Attempt != 2 {
 		t.Fatalf("after the disk had room: %v (%v)", again, err)
 	}

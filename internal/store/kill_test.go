@@ -70,7 +70,7 @@ func work(dir string) error {
 		var outcomes []relay.Outcome
 		var done []string
 		for {
-			claimed, _, err := s.Step(ctx, outcomes, []relay.ClaimRequest{{Destination: "a", Limit: 16}, {Destination: "b", Limit: 4}})
+			claimed, _, err := s.Step(ctx, outcomes, []relay.ClaimRequest{{Lane: relay.Channel("a"), Limit: 16}, {Lane: relay.Channel("b"), Limit: 4}})
 			if err != nil {
 				fail(err)
 				return

@@ -131,7 +131,7 @@ func TestOpenRefusesNewerSchema(t *testing.T) {
 	if _, err := db.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, dir, "newer relay", "99", "knows 1")
+	refused(t, dir, "newer relay", "99", "this relay knows")
 	if _, err := db.Exec(`DELETE FROM goose_db_version WHERE version_id = 99`); err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestDamageIsFatal(t *testing.T) {
 	if _, err := s.Event(t.Context(), "e1"); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a read after the fault got %v", err)
 	}
-	if err := s.Pause(t.Context(), relay.Pause{Destination: "a"}); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if err := s.Pause(t.Context(), relay.Pause{Lane: relay.Channel("a")}); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a write after the fault got %v", err)
 	}
 }

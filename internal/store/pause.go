@@ -7,15 +7,11 @@ import (
 	"github.com/relay-sidecar/relay"
 )
 
-// partChannel is the part of a destination that its channel deliveries belong
-// to. The table has the column for direct messages, whose pauses are apart.
-const partChannel = "channel"
-
-// Pause keeps a pause, in place of an earlier one of the same destination.
-// Deliveries of the destination show as held from then on.
+// Pause keeps a pause, in place of an earlier one of the same lane. Its
+// deliveries show as held from then on.
 func (s *Store) Pause(ctx context.Context, p relay.Pause) error {
 	return s.write(ctx, 1, func(t *transaction) error {
-		if err := t.sql.pause.run(p.Destination, partChannel, p.Reason, unixMilli(p.Since), flag(p.Manual), p.Settings, flag(p.Probe)); err != nil {
+		if err := t.sql.pause.run(p.Destination, string(p.Part), p.Reason, unixMilli(p.Since), flag(p.Manual), p.Settings, flag(p.Probe)); err != nil {
 			return fmt.Errorf("pause %q: %w", p.Destination, err)
 		}
 		return nil
@@ -29,25 +25,33 @@ func flag(on bool) int64 {
 	return 0
 }
 
-// Resume ends a destination's pause. Ending none is no error.
-func (s *Store) Resume(ctx context.Context, destination string) error {
+// partOf is the part that a row of deliveries belongs to.
+func partOf(direct bool) relay.Part {
+	if direct {
+		return relay.PartDirect
+	}
+	return relay.PartChannel
+}
+
+// Resume ends a lane's pause. Ending none is no error.
+func (s *Store) Resume(ctx context.Context, lane relay.Lane) error {
 	return s.write(ctx, 1, func(t *transaction) error {
-		if err := t.sql.resume.run(destination, partChannel); err != nil {
-			return fmt.Errorf("resume %q: %w", destination, err)
+		if err := t.sql.resume.run(lane.Destination, string(lane.Part)); err != nil {
+			return fmt.Errorf("resume %q: %w", lane.Destination, err)
 		}
 		return nil
 	})
 }
 
-// Pauses lists what is paused, by destination.
+// Pauses lists what is paused, by destination and part.
 func (s *Store) Pauses(ctx context.Context) ([]relay.Pause, error) {
 	var pauses []relay.Pause
 	err := s.read(ctx, func(q query) error {
-		return q.each(`SELECT destination, reason, since, manual, settings, probe FROM pauses WHERE part = 'channel' ORDER BY destination`, nil,
+		return q.each(`SELECT destination, part, reason, since, manual, settings, probe FROM pauses ORDER BY destination, part`, nil,
 			func(scan func(...any) error) error {
 				var p relay.Pause
 				var since int64
-				err := scan(&p.Destination, &p.Reason, &since, &p.Manual, &p.Settings, &p.Probe)
+				err := scan(&p.Destination, &p.Part, &p.Reason, &since, &p.Manual, &p.Settings, &p.Probe)
 				p.Since = fromMilli(since)
 				pauses = append(pauses, p)
 				return err

@@ -14,11 +14,14 @@ type statements struct {
 	insertEvent, findEvent      *statement
 	insertDelivery              *statement
 	record, insertAttempt, slim *statement
+	match, twin, group          *statement
+	heldBack, source, accepted  *statement
 	due, claim                  *statement
 	pause, resume               *statement
 	finished, unwanted          *statement
 	dropDelivery, dropAttempts  *statement
 	dropEvent, dropEventIfAlone *statement
+	identify, forget            *statement
 }
 
 func prepareStatements(c *conn) (*statements, error) {
@@ -39,8 +42,8 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.insertEvent, `INSERT INTO events (id, key, source, type, level, title, body, original, digest, created, deliveries)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, key) WHERE key <> '' DO NOTHING`},
 		{&s.findEvent, `SELECT id, digest, deliveries FROM events WHERE source = ? AND key = ? AND key <> ''`},
-		{&s.insertDelivery, `INSERT INTO deliveries (id, event_seq, destination, provider, recipient, state, reason, due, created, updated, finished)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.insertDelivery, `INSERT INTO deliveries (id, event_seq, destination, provider, direct, recipient, fallback, fell_back, state, reason, due, created, updated, finished, replay_of)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_seq, destination) WHERE fell_back = 1 DO NOTHING`},
 
 		// Final states set finished, pending ones due. The first factor of waited is 1
 		// where the delivery stays due as it was, as in begin.
@@ -51,11 +54,32 @@ func prepareStatements(c *conn) (*statements, error) {
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.slim, `UPDATE attempts SET detail = json_remove(detail, '$.message', '$.request.body', '$.response.body') WHERE key = ?`},
 
-		{&s.due, `SELECT d.seq, d.id, d.provider, d.recipient, d.attempts, d.ambiguous, d.created, d.waited, d.due, e.id, e.type, e.body
+		{&s.match, `UPDATE deliveries SET user = ?, match = ? WHERE seq = ?`},
+		// Another recipient of the same event who is the same user.
+		{&s.twin, `SELECT id FROM deliveries INDEXED BY deliveries_event
+			WHERE event_seq = ? AND destination = ? AND direct = 1 AND user = ? AND replay_of IS NULL AND seq <> ? LIMIT 1`},
+		// How the direct messages of an event to a destination stand. A recipient who
+		// is another one's twin is skipped, and found all the same.
+		{&s.group, `SELECT count(*) FILTER (WHERE finished IS NULL), count(*) FILTER (WHERE finished IS NULL AND user = ''),
+			count(*) FILTER (WHERE user <> '' OR state = 'skipped'), count(*) FILTER (WHERE finished IS NOT NULL AND user = '' AND state <> 'skipped'),
+			count(*) FILTER (WHERE state IN ('dead', 'expired')), count(*) FILTER (WHERE state = 'delivered' OR state = 'skipped' AND user <> ''),
+			max(provider) FROM deliveries INDEXED BY deliveries_event
+			WHERE event_seq = ? AND destination = ? AND direct = 1 AND replay_of IS NULL`},
+		{&s.heldBack, `SELECT DISTINCT event_seq FROM deliveries AS d INDEXED BY deliveries_open
+			WHERE destination = ? AND direct = 1 AND finished IS NULL AND fallback = 'none_delivered' AND replay_of IS NULL AND due <= ?
+			AND NOT EXISTS (SELECT 1 FROM deliveries AS o INDEXED BY deliveries_event WHERE o.event_seq = d.event_seq AND o.destination = d.destination
+				AND (o.fell_back = 1 OR o.direct = 1 AND o.replay_of IS NULL
+				AND (o.state IN ('delivered', 'sending') OR o.state = 'skipped' AND o.user <> '')))
+			LIMIT ?`},
+		{&s.accepted, `SELECT created FROM events WHERE seq = ?`},
+		{&s.source, `SELECT event_seq, destination, provider, direct, recipient, finished IS NOT NULL FROM deliveries WHERE id = ?`},
+
+		{&s.due, `SELECT d.seq, d.id, d.provider, d.recipient, d.attempts, d.ambiguous, d.created, d.waited, d.due, e.id, e.type, e.body,
+			d.user, d.event_seq, d.fallback, d.replay_of IS NOT NULL
 			FROM deliveries AS d INDEXED BY deliveries_open CROSS JOIN events AS e ON e.seq = d.event_seq
-			WHERE d.destination = ? AND d.finished IS NULL AND d.state = 'pending' ORDER BY d.due, d.seq LIMIT ?`},
+			WHERE d.destination = ? AND d.direct = ? AND d.finished IS NULL AND d.state = 'pending' ORDER BY d.due, d.seq LIMIT ?`},
 		{&s.claim, `UPDATE deliveries INDEXED BY deliveries_open SET state = 'sending', claim = ?, waited = waited + max(0, ? - due), updated = ?
-			WHERE destination = ? AND finished IS NULL AND state = 'pending' AND (due, seq) <= (?, ?)`},
+			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' AND (due, seq) <= (?, ?)`},
 
 		{&s.pause, `INSERT OR REPLACE INTO pauses (destination, part, reason, since, manual, settings, probe) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.resume, `DELETE FROM pauses WHERE destination = ? AND part = ?`},
@@ -67,6 +91,9 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.dropAttempts, `DELETE FROM attempts WHERE key >= ? AND key < ?`},
 		{&s.dropEventIfAlone, `DELETE FROM events WHERE seq = ? AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)`},
 		{&s.dropEvent, `DELETE FROM events WHERE seq = ?`},
+
+		{&s.identify, `INSERT OR REPLACE INTO identities (account, by, value, user, until) VALUES (?, ?, ?, ?, ?)`},
+		{&s.forget, `DELETE FROM identities WHERE until < ?`},
 	} {
 		var err error
 		if *p.to, err = c.prepare(p.text); err != nil {

@@ -29,6 +29,7 @@ type detail struct {
 	Lost          bool                 `json:"lost,omitempty"`
 	TemplateError *relay.TemplateError `json:"template_error,omitempty"`
 	Message       json.RawMessage      `json:"message,omitempty"`
+	Steps         []relay.Step         `json:"steps,omitempty"`
 	Request       *relay.Request       `json:"request,omitempty"`
 	Response      *relay.Response      `json:"response,omitempty"`
 }
@@ -41,24 +42,37 @@ type detail struct {
 // pending outcome without a Due leaves the delivery due as it was, so that one
 // that is given back untried keeps its place before those that came later.
 //
+// An outcome with a match keeps who the recipient is. If another recipient of
+// the event is the same user, the delivery is skipped: a person gets one
+// message. When the last direct message of an event to a destination is matched
+// or over, its fallback is decided, and if it is due, the channel's delivery is
+// stored in the same transaction.
+//
 // For every request Step returns at most Limit deliveries in the order in which
-// they are to start, (due, acceptance), and one Due: when the destination's next
-// delivery is due. It may be due already, if more were than Limit. Whether a
-// destination is paused is not looked at.
+// they are to start, (due, acceptance), and one Due: when the lane's next
+// delivery is due. It may be due already, if more were than Limit. After those
+// come the lanes that got a delivery by a fallback. Whether a lane is paused is
+// not looked at.
 //
 // A ctx that is over is refused; after that ctx has no say.
 func (s *Store) Step(ctx context.Context, outcomes []relay.Outcome, claims []relay.ClaimRequest) ([]relay.Claimed, []relay.Due, error) {
 	details := make([]driver.Value, len(outcomes)) // made here and not in the writer, which all wait for
+	matches := make([]driver.Value, len(outcomes))
 	rows := len(outcomes)
 	for i := range outcomes {
 		o := &outcomes[i]
 		if o.State != relay.StatePending && !o.State.Final() {
 			return nil, nil, fmt.Errorf("record delivery %d: %q is neither pending nor final", o.Seq, o.State)
 		}
+		var err error
+		if o.Match != nil {
+			if matches[i], err = encodeMatch(o.Match); err != nil {
+				return nil, nil, fmt.Errorf("record delivery %d: %w", o.Seq, err)
+			}
+		}
 		if o.Attempt == nil {
 			continue
 		}
-		var err error
 		if details[i], err = encodeDetail(o.Attempt); err != nil {
 			return nil, nil, fmt.Errorf("record delivery %d: %w", o.Seq, err)
 		}
@@ -73,8 +87,9 @@ func (s *Store) Step(ctx context.Context, outcomes []relay.Outcome, claims []rel
 	var lost []int
 	err := s.write(ctx, rows, func(t *transaction) error {
 		claimed, due, lost = nil, make([]relay.Due, 0, len(claims)), lost[:0]
+		t.fell = nil
 		for i := range outcomes {
-			held, err := t.record(&outcomes[i], details[i])
+			held, err := t.record(outcomes[i], details[i], matches[i])
 			if err != nil {
 				return fmt.Errorf("record delivery %d: %w", outcomes[i].Seq, err)
 			}
@@ -91,6 +106,7 @@ func (s *Store) Step(ctx context.Context, outcomes []relay.Outcome, claims []rel
 			}
 			due = append(due, next)
 		}
+		due = append(due, t.fell...)
 		return nil
 	})
 	if err != nil {
@@ -104,8 +120,8 @@ func (s *Store) Step(ctx context.Context, outcomes []relay.Outcome, claims []rel
 }
 
 func encodeDetail(a *relay.Attempt) (driver.Value, error) {
-	d := detail{Lost: a.Lost, TemplateError: a.TemplateError, Request: a.Request, Response: a.Response}
-	if !d.Lost && d.TemplateError == nil && len(a.Message) == 0 && d.Request == nil && d.Response == nil {
+	d := detail{Lost: a.Lost, TemplateError: a.TemplateError, Steps: a.Steps, Request: a.Request, Response: a.Response}
+	if !d.Lost && d.TemplateError == nil && len(a.Message) == 0 && len(d.Steps) == 0 && d.Request == nil && d.Response == nil {
 		return nil, nil
 	}
 	rest, err := json.Marshal(d)
@@ -124,7 +140,16 @@ func encodeDetail(a *relay.Attempt) (driver.Value, error) {
 }
 
 // record writes an outcome and reports whether its claim still held.
-func (t *transaction) record(o *relay.Outcome, detail driver.Value) (held bool, err error) {
+func (t *transaction) record(o relay.Outcome, detail, match driver.Value) (held bool, err error) {
+	if row, ok := t.sending[o.Seq]; ok && o.Match != nil && !row.replay {
+		twin, err := t.twin(row, o.Seq, o.Match.User)
+		if err != nil {
+			return false, err
+		}
+		if twin != "" {
+			o.State, o.Reason, match = relay.StateSkipped, "the same person as delivery "+twin, nil
+		}
+	}
 	var attempts, ambiguous int64
 	if o.Attempt != nil {
 		attempts = 1
@@ -152,12 +177,22 @@ func (t *transaction) record(o *relay.Outcome, detail driver.Value) (held bool, 
 	}
 	t.ended = append(t.ended, o.Seq)
 	if finished != nil {
-		t.count(row.destination, -1)
+		t.count(row.Destination, -1)
 	}
-	if o.Attempt == nil {
-		return true, nil
+	if match != nil {
+		if err := t.sql.match.run(o.Match.User, match, o.Seq); err != nil {
+			return true, err
+		}
 	}
-	return true, t.insertAttempt(o, int64(row.attempt), detail)
+	if o.Attempt != nil {
+		if err := t.insertAttempt(&o, int64(row.attempt), detail); err != nil {
+			return true, err
+		}
+	}
+	if row.fallback != "" && (finished != nil || match != nil) {
+		return true, t.decideFallback(row)
+	}
+	return true, nil
 }
 
 // insertAttempt adds an attempt to the log. Of the attempts between the first
@@ -179,7 +214,8 @@ func (t *transaction) insertAttempt(o *relay.Outcome, attempt int64, detail driv
 // claim takes what is due of one destination. The rows that it takes are the
 // first of those pending, so one range names them all.
 func (t *transaction) claim(claimed *[]relay.Claimed, c relay.ClaimRequest, claim int64) (relay.Due, error) {
-	next := relay.Due{Destination: c.Destination}
+	next := relay.Due{Lane: c.Lane}
+	direct := flag(c.Part == relay.PartDirect)
 	first := len(*claimed)
 	var lastDue, lastSeq int64
 	// One more than asked for says when to come back.
@@ -193,28 +229,33 @@ func (t *transaction) claim(claimed *[]relay.Claimed, c relay.ClaimRequest, clai
 		}
 		lastDue, lastSeq = due, seq
 		*claimed = append(*claimed, relay.Claimed{
-			Seq:         seq,
-			Claim:       claim,
-			ID:          text(row[1]),
-			EventID:     text(row[9]),
-			EventType:   text(row[10]),
-			Destination: c.Destination,
-			Provider:    text(row[2]),
-			Recipient:   text(row[3]),
-			Attempt:     int(number(row[4])) + 1,
-			Ambiguous:   int(number(row[5])),
-			Created:     fromMilli(number(row[6])),
-			Waited:      time.Duration(number(row[7])+t.nowMS-due) * time.Millisecond,
-			Event:       []byte(text(row[11])),
+			Seq:       seq,
+			Claim:     claim,
+			ID:        text(row[1]),
+			EventID:   text(row[9]),
+			EventType: text(row[10]),
+			Lane:      c.Lane,
+			Provider:  text(row[2]),
+			Recipient: text(row[3]),
+			User:      text(row[12]),
+			Attempt:   int(number(row[4])) + 1,
+			Ambiguous: int(number(row[5])),
+			Created:   fromMilli(number(row[6])),
+			Waited:    time.Duration(number(row[7])+t.nowMS-due) * time.Millisecond,
+			Event:     []byte(text(row[11])),
 		})
-	}, c.Destination, int64(c.Limit)+1)
+		held := sending{Lane: c.Lane, attempt: int(number(row[4])) + 1, event: number(row[13]), replay: number(row[15]) == 1}
+		if !held.replay {
+			held.fallback = relay.Fallback(text(row[14]))
+		}
+		t.began = append(t.began, began{seq, held})
+	}, c.Destination, direct, int64(c.Limit)+1)
 	if err != nil || len(*claimed) == first {
 		return next, err
 	}
-	changed, _, err := t.sql.claim.exec(claim, t.nowMS, t.nowMS, c.Destination, lastDue, lastSeq)
+	changed, _, err := t.sql.claim.exec(claim, t.nowMS, t.nowMS, c.Destination, direct, lastDue, lastSeq)
 	if err == nil && int(changed) != len(*claimed)-first {
 		err = fmt.Errorf("%d rows were chosen and %d taken", len(*claimed)-first, changed)
 	}
-	t.began = append(t.began, (*claimed)[first:]...)
 	return next, err
 }

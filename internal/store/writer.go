@@ -80,8 +80,17 @@ type writer struct {
 // rows themselves say the same, but updating and asking at once costs twice as
 // much as updating. Whether the claim holds, only the row says.
 type sending struct {
-	destination string
-	attempt     int
+	relay.Lane
+	attempt  int
+	event    int64          // its seq
+	replay   bool           // it is alone: neither twins nor a fallback concern it
+	fallback relay.Fallback // empty: what becomes of the row decides nothing
+}
+
+// began is a row that a transaction claims.
+type began struct {
+	seq int64
+	row sending
 }
 
 // transaction is what an operation works with. What the writer remembers
@@ -92,7 +101,8 @@ type transaction struct {
 	change map[string]int // of open
 	added  int            // to openAll
 	ended  []int64        // rows that are no longer sending
-	began  []relay.Claimed
+	began  []began
+	fell   []relay.Due // lanes that got a delivery by a fallback
 }
 
 // openOf is the number of unfinished deliveries of a destination.
@@ -204,8 +214,8 @@ func (w *writer) transact(batch []*operation) (answers []error, err error) {
 	for _, seq := range t.ended {
 		delete(w.sending, seq)
 	}
-	for _, c := range t.began { // after ended: a row may be given back and claimed again
-		w.sending[c.Seq] = sending{c.Destination, c.Attempt}
+	for _, b := range t.began { // after ended: a row may be given back and claimed again
+		w.sending[b.seq] = b.row
 	}
 	return answers, nil
 }

@@ -162,7 +162,7 @@ func appendConcurrent(b *bench) {
 				} else if got[0].ID != id || got[1].ID != id+"x" || got[1].Deliveries != 2 {
 					b.Errorf("got %+v for %s", got, id)
 				}
-				if _, _, err := b.Step(b.ctx, nil, []relay.ClaimRequest{{Destination: "b", Limit: 1}}); err != nil {
+				if _, _, err := b.Step(b.ctx, nil, []relay.ClaimRequest{{Lane: relay.Channel("b"), Limit: 1}}); err != nil {
 					b.Error(err)
 				}
 			}

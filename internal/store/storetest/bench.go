@@ -110,10 +110,20 @@ func (b *bench) append(events ...relay.Accepted) []relay.Appended {
 	return got
 }
 
-// claim takes at most n of a destination.
+// claim takes at most n of a destination's channel, claimDirect of its direct messages.
 func (b *bench) claim(destination string, n int) []relay.Claimed {
 	b.Helper()
-	claimed, _, err := b.Step(b.ctx, nil, []relay.ClaimRequest{{Destination: destination, Limit: n}})
+	return b.claimLane(relay.Channel(destination), n)
+}
+
+func (b *bench) claimDirect(destination string, n int) []relay.Claimed {
+	b.Helper()
+	return b.claimLane(relay.Direct(destination), n)
+}
+
+func (b *bench) claimLane(lane relay.Lane, n int) []relay.Claimed {
+	b.Helper()
+	claimed, _, err := b.Step(b.ctx, nil, []relay.ClaimRequest{{Lane: lane, Limit: n}})
 	b.must(err)
 	return claimed
 }

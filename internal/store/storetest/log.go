@@ -12,7 +12,7 @@ import (
 func pauseHeld(b *bench) {
 	b.append(b.event("e1", "", "a", "b"), b.event("e2", "", "a"))
 	b.claim("a", 1)
-	b.must(b.Pause(b.ctx, relay.Pause{Destination: "a", Reason: "token revoked", Since: b.options.Now(), Settings: "s1"}))
+	b.must(b.Pause(b.ctx, relay.Pause{Lane: relay.Channel("a"), Reason: "token revoked", Since: b.options.Now(), Settings: "s1"}))
 	held := b.rows(relay.DeliveryFilter{State: relay.StateHeld})
 	b.equal("held", events(held), []string{"e2"})
 	b.equal("held row", []any{held[0].State, held[0].Reason, held[0].NextAttempt == nil}, []any{relay.StateHeld, "token revoked", true})
@@ -23,15 +23,15 @@ func pauseHeld(b *bench) {
 	b.equal("alone", one.State, relay.StateHeld)
 	b.equal("claimed all the same", events(b.claim("a", 1)), []string{"e2"})
 
-	b.must(b.Resume(b.ctx, "a"))
-	b.must(b.Resume(b.ctx, "a"))
+	b.must(b.Resume(b.ctx, relay.Channel("a")))
+	b.must(b.Resume(b.ctx, relay.Channel("a")))
 	b.equal("held after resume", len(b.rows(relay.DeliveryFilter{State: relay.StateHeld})), 0)
 }
 
 func pauseReopened(b *bench) {
-	first := relay.Pause{Probe: true, Destination: "a", Reason: "gone", Since: b.options.Now(), Settings: "s1"}
-	second := relay.Pause{Destination: "b", Reason: "by hand", Since: b.options.Now().Add(time.Second), Manual: true}
-	b.must(b.Pause(b.ctx, relay.Pause{Destination: "a", Reason: "earlier"}))
+	first := relay.Pause{Probe: true, Lane: relay.Channel("a"), Reason: "gone", Since: b.options.Now(), Settings: "s1"}
+	second := relay.Pause{Lane: relay.Channel("b"), Reason: "by hand", Since: b.options.Now().Add(time.Second), Manual: true}
+	b.must(b.Pause(b.ctx, relay.Pause{Lane: relay.Channel("a"), Reason: "earlier"}))
 	b.must(b.Pause(b.ctx, second))
 	b.must(b.Pause(b.ctx, first))
 	b.reopen(Options{})
@@ -190,7 +190,7 @@ func closeTwice(b *bench) {
 	b.must(b.Close())
 	_, err := b.Append(b.ctx, []relay.Accepted{b.event("e1", "", "a")})
 	b.is(err, relay.ErrClosed)
-	_, _, err = b.Step(b.ctx, nil, []relay.ClaimRequest{{Destination: "a", Limit: 1}})
+	_, _, err = b.Step(b.ctx, nil, []relay.ClaimRequest{{Lane: relay.Channel("a"), Limit: 1}})
 	b.is(err, relay.ErrClosed)
 	if _, err = b.Event(b.ctx, "e1"); !errors.Is(err, relay.ErrClosed) {
 		b.Fatalf("got %v, want %v", err, relay.ErrClosed)

@@ -26,7 +26,7 @@ func stepOrder(b *bench) {
 func stepDue(b *bench) {
 	ask := func(limit int) (int, relay.Due) {
 		b.Helper()
-		claimed, due, err := b.Step(b.ctx, nil, []relay.ClaimRequest{{Destination: "a", Limit: limit}})
+		claimed, due, err := b.Step(b.ctx, nil, []relay.ClaimRequest{{Lane: relay.Channel("a"), Limit: limit}})
 		b.must(err)
 		if len(due) != 1 || due[0].Destination != "a" {
 			b.Fatalf("got %v, want one Due of a", due)
@@ -51,7 +51,7 @@ func stepDue(b *bench) {
 	b.equal("a retry", []any{n, due.At}, []any{0, again})
 	dues, err := b.Dues(b.ctx)
 	b.must(err)
-	b.equal("dues", dues, []relay.Due{{Destination: "a", At: again}})
+	b.equal("dues", dues, []relay.Due{{Lane: relay.Channel("a"), At: again}})
 	b.later(time.Minute)
 	n, due = ask(5)
 	b.equal("when it is due", []any{n, due.At.IsZero()}, []any{1, true})
@@ -59,7 +59,7 @@ func stepDue(b *bench) {
 
 func stepDestinations(b *bench) {
 	b.append(b.event("e1", "", "a", "b", "c"), b.event("e2", "", "a", "b"))
-	claimed, due, err := b.Step(b.ctx, nil, []relay.ClaimRequest{{Destination: "b", Limit: 2}, {Destination: "a", Limit: 1}, {Destination: "d", Limit: 1}})
+	claimed, due, err := b.Step(b.ctx, nil, []relay.ClaimRequest{{Lane: relay.Channel("b"), Limit: 2}, {Lane: relay.Channel("a"), Limit: 1}, {Lane: relay.Channel("d"), Limit: 1}})
 	b.must(err)
 	var got []string
 	for _, c := range claimed {
@@ -69,7 +69,7 @@ func stepDestinations(b *bench) {
 	b.equal("due", []any{len(due), due[0].At.IsZero(), due[1].At, due[2].At.IsZero()}, []any{3, true, b.options.Now(), true})
 	dues, err := b.Dues(b.ctx)
 	b.must(err)
-	b.equal("dues", dues, []relay.Due{{Destination: "a", At: b.options.Now()}, {Destination: "c", At: b.options.Now()}})
+	b.equal("dues", dues, []relay.Due{{Lane: relay.Channel("a"), At: b.options.Now()}, {Lane: relay.Channel("c"), At: b.options.Now()}})
 }
 
 func stepRecords(b *bench) {
@@ -77,7 +77,8 @@ func stepRecords(b *bench) {
 	e.Deliveries[0].Recipient = `{"name":"Ann"}`
 	b.append(e)
 	b.later(3 * time.Second)
-	c := b.claim("a", 1)[0]
+	b.equal("claimed of the channel", len(b.claim("a", 1)), 0)
+	c := b.claimDirect("a", 1)[0]
 	b.equal("claimed", []any{c.EventID, c.EventType, c.Destination, c.Provider, c.Recipient, c.Attempt, c.Ambiguous, c.Created, c.Waited, string(c.Event)},
 		[]any{"e1", "issue.created", "a", "chat", `{"name":"Ann"}`, 1, 0, e.At, 3 * time.Second, `{"id":"e1"}`})
 	b.later(time.Second)
@@ -178,7 +179,7 @@ func stepFence(b *bench) {
 func stepOutcomeThenClaim(b *bench) {
 	b.append(b.event("e1", "", "a"), b.event("e2", "", "a"))
 	c := b.claim("a", 1)[0]
-	claimed, _, err := b.Step(b.ctx, []relay.Outcome{{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending}}, []relay.ClaimRequest{{Destination: "a", Limit: 2}})
+	claimed, _, err := b.Step(b.ctx, []relay.Outcome{{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending}}, []relay.ClaimRequest{{Lane: relay.Channel("a"), Limit: 2}})
 	b.must(err)
 	b.equal("claimed", events(claimed), []string{"e1", "e2"})
 	b.equal("fenced anew", claimed[0].Claim != c.Claim, true)

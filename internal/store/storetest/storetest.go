@@ -22,9 +22,13 @@ type Store interface {
 	Backlogs(ctx context.Context) ([]relay.Backlog, error)
 	Dues(ctx context.Context) ([]relay.Due, error)
 	Pause(ctx context.Context, p relay.Pause) error
-	Resume(ctx context.Context, destination string) error
+	Resume(ctx context.Context, lane relay.Lane) error
 	Pauses(ctx context.Context) ([]relay.Pause, error)
 	Prune(ctx context.Context, before time.Time, limit int) (deleted int, err error)
+	FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (made int, err error)
+	Replay(ctx context.Context, id string) (made string, lane relay.Lane, err error)
+	Identify(ctx context.Context, all []relay.Identity) error
+	Identities(ctx context.Context) ([]relay.Identity, error)
 	LostClaims() int64
 	Close() error
 }
@@ -72,6 +76,15 @@ func Run(t *testing.T, open Open) {
 		{"reopen: a claim from before is lost", reopenFence},
 		{"pause: pending deliveries show as held", pauseHeld},
 		{"pause: survives reopening", pauseReopened},
+		{"direct: the parts of a destination are claimed and paused apart", directApart},
+		{"direct: a match is kept, and its delivery keeps its place", directMatch},
+		{"direct: a person gets one message", directTwin},
+		{"direct: every fallback, decided once", directFallback},
+		{"direct: a fallback takes its event's place", directFallbackPlace},
+		{"direct: held messages fall back where the policy says so", directHeld},
+		{"direct: a fallback survives a crash", directReopened},
+		{"replay: a new delivery of the same, which never falls back", replayDirect},
+		{"identities: kept until they end", identitiesKept},
 		{"log: filters", logFilters},
 		{"log: a cursor is steady while rows arrive", logCursor},
 		{"log: what is not there is not found", logNotFound},
