@@ -12,7 +12,10 @@ import (
 )
 
 // Provider serves DingTalk.
-type Provider struct{ client *post.Client }
+type Provider struct {
+	client *post.Client
+	tokens plugin.Shared[post.Token] // of apps, by their credentials
+}
 
 var (
 	_ plugin.Provider    = (*Provider)(nil)
@@ -32,8 +35,10 @@ func (p *Provider) Describe() plugin.Description {
 	return plugin.Description{
 		Name:              "dingtalk",
 		Version:           post.Version(),
+		ProviderSchema:    json.RawMessage(providerSchema),
 		DestinationSchema: json.RawMessage(destinationSchema),
 		Limits:            plugin.Limits{Rate: rate(), Concurrency: 1},
+		Direct:            plugin.DirectLimits{MatchBy: []string{plugin.ByPhone}},
 	}
 }
 

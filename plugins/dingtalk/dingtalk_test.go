@@ -184,8 +184,13 @@ func messages() map[string]relay.Rendered {
 
 func golden(t *testing.T, name string, r relay.Rendered) {
 	t.Helper()
+	goldenBody(t, name, compose(t, r))
+}
+
+func goldenBody(t *testing.T, name string, body []byte) {
+	t.Helper()
 	var got bytes.Buffer
-	if err := json.Indent(&got, compose(t, r), "", "  "); err != nil {
+	if err := json.Indent(&got, body, "", "  "); err != nil {
 		t.Fatal(err)
 	}
 	got.WriteByte('\n')

@@ -1,4 +1,5 @@
-// Package dingtalk delivers to DingTalk groups through custom robots.
+// Package dingtalk delivers to DingTalk groups through custom robots, and to
+// people through the robot of an app.
 //
 // A portable message becomes an action card, whose buttons are its actions, or
 // markdown where it has none or calls somebody by phone number, which cards
@@ -7,6 +8,7 @@
 //
 // What is known of the vendor comes from its developer documentation
 // (open.dingtalk.com/document): "Custom robots send group messages", "Customize
-// robot security settings" and "Server API error codes". A comment says so
-// where something was only observed.
+// robot security settings", "Server API error codes", "Chatbots send one-on-one
+// chat messages in batches" and "Query users by phone number". A comment says
+// so where something was only observed.
 package dingtalk

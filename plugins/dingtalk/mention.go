@@ -66,13 +66,19 @@ func called(p relay.Person) (id, phone string) {
 	if id = p.IDs["dingtalk"]; goodUserID(id) {
 		return id, ""
 	}
-	digits := strings.NewReplacer(" ", "", "-", "").Replace(p.Phone)
+	return "", mainland(p.Phone)
+}
+
+// mainland is a mobile phone number of mainland China without the country, or
+// "" where it is none.
+func mainland(number string) string {
+	digits := strings.NewReplacer(" ", "", "-", "").Replace(number)
 	digits = strings.TrimPrefix(digits, "+86")
 	const length = 11
 	if len(digits) != length || digits[0] != '1' || strings.Trim(digits, "0123456789") != "" {
-		return "", ""
+		return ""
 	}
-	return "", digits
+	return digits
 }
 
 // goodUserID: letters, digits and a few signs; everybody is nobody's id.

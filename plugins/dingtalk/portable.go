@@ -73,13 +73,13 @@ var errEmpty = errors.New("the message is empty; give it a title or a text")
 
 // fit encodes what compose makes with so much room for its text that the whole
 // fits: quotes and line breaks are longer in JSON than in the text.
-func fit(compose func(room int) (text string, m message)) ([]byte, error) {
+func fit(compose func(room int) (text string, made any)) ([]byte, error) {
 	for room := maxPlanned; ; {
-		text, m := compose(room)
+		text, made := compose(room)
 		if text == "" {
 			return nil, errEmpty
 		}
-		body, err := post.Encode(m)
+		body, err := post.Encode(made)
 		over := len(body) - maxPlanned
 		if err != nil || over <= 0 {
 			return body, err
@@ -94,10 +94,10 @@ func fit(compose func(room int) (text string, m message)) ([]byte, error) {
 
 // plainText is the message of a template that returned a string.
 func (r *robot) plainText(id, s string) ([]byte, error) {
-	return fit(func(room int) (string, message) {
-		text := plain.Text(s, nil, room-r.reserved())
+	return fit(func(room int) (string, any) {
+		text := plain.Text(s, nil, room-reserved(r.keyword))
 		if text == "" {
-			return "", message{}
+			return "", nil
 		}
 		if !strings.Contains(text, r.keyword) {
 			text += "\n" + r.keyword
@@ -106,28 +106,36 @@ func (r *robot) plainText(id, s string) ([]byte, error) {
 	})
 }
 
-// portable makes a card of a message with actions. Cards know members by their
-// id only, so that one that calls somebody by phone number is markdown.
+// portable makes a card of a message with actions, and markdown of another.
 func (r *robot) portable(id string, m *relay.Message) ([]byte, error) {
 	who := newCaller(m.Mentions)
+	return portable(m, who, r.keyword, func(body titled, buttons []button) any {
+		out := message{UUID: id, At: who.at(m.Mentions, body.Text)}
+		if len(buttons) == 0 {
+			out.Type, out.Markdown = "markdown", &body
+		} else {
+			out.Type, out.ActionCard = "actionCard", card(body, buttons)
+		}
+		return out
+	})
+}
+
+// portable fits a message: wrap makes what is sent of its text and of the
+// buttons below it. Cards know members by their id only, so that one that
+// calls somebody by phone number has links in place of buttons.
+func portable(m *relay.Message, who *caller, keyword string, wrap func(body titled, buttons []button) any) ([]byte, error) {
 	buttons, links := split(m.Actions)
 	if who.byPhone {
 		buttons, links = nil, append(buttons, links...)
 	}
 	title := preview(m)
-	return fit(func(room int) (string, message) {
-		text := r.text(m, who, links, room)
+	return fit(func(room int) (string, any) {
+		text := page(m, who, links, keyword, room)
 		if text == "" && len(buttons) > 0 { // there is no card without a text
 			buttons, links = nil, append(buttons, links...)
-			text = r.text(m, who, links, room)
+			text = page(m, who, links, keyword, room)
 		}
-		out := message{UUID: id, At: who.at(m.Mentions, text)}
-		if body := (titled{Title: title, Text: text}); len(buttons) == 0 {
-			out.Type, out.Markdown = "markdown", &body
-		} else {
-			out.Type, out.ActionCard = "actionCard", card(body, buttons)
-		}
-		return text, out
+		return text, wrap(titled{Title: title, Text: text}, buttons)
 	})
 }
 
@@ -136,10 +144,15 @@ func card(body titled, buttons []button) *actionCard {
 		return &actionCard{titled: body, SingleTitle: buttons[0].Title, SingleURL: buttons[0].URL}
 	}
 	c := &actionCard{titled: body, Orientation: "0", Buttons: buttons}
-	if len(buttons) == 2 && markup.Runes.Len(buttons[0].Title) <= wideButton && markup.Runes.Len(buttons[1].Title) <= wideButton {
+	if sideBySide(buttons) {
 		c.Orientation = "1"
 	}
 	return c
+}
+
+// sideBySide reports whether buttons can share a line.
+func sideBySide(buttons []button) bool {
+	return len(buttons) == 2 && markup.Runes.Len(buttons[0].Title) <= wideButton && markup.Runes.Len(buttons[1].Title) <= wideButton
 }
 
 // split makes buttons of actions: those that a card shows, and the rest.

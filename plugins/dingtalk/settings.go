@@ -28,13 +28,12 @@ const (
 const destinationSchema = `{
   "type": "object",
   "additionalProperties": false,
-  "required": ["url"],
   "properties": {
     "url": {
       "type": "string",
       "minLength": 1,
       "writeOnly": true,
-      "description": "the robot's webhook, such as https://oapi.dingtalk.com/robot/send?access_token=…"
+      "description": "the robot's webhook, such as https://oapi.dingtalk.com/robot/send?access_token=…; without it the destination reaches people only"
     },
     "secret": {
       "type": "string",
@@ -53,6 +52,9 @@ const destinationSchema = `{
 // check says every fault; the URL is good when there is none.
 func (s settings) check() (*url.URL, []plugin.Problem) {
 	u, problems := checkURL(s.URL)
+	if s.URL == "" {
+		problems = []plugin.Problem{{NoChannel: true, Message: "url is missing; add a custom robot to the group (group settings, Group Assistant, Add Robot, Custom) and copy its webhook"}}
+	}
 	fault := func(pointer, message string) {
 		problems = append(problems, plugin.Problem{Pointer: pointer, Message: message})
 	}

@@ -10,11 +10,11 @@ import (
 // blankLine parts the blocks of a text.
 const blankLine = "\n\n"
 
-// page is the room that a text still has.
-type page struct{ left int }
+// sheet is the room that a text still has.
+type sheet struct{ left int }
 
 // block takes the room for a block; one that does not fit is left out.
-func (p *page) block(s string) string {
+func (p *sheet) block(s string) string {
 	if s == "" || len(s)+len(blankLine) > p.left {
 		return ""
 	}
@@ -22,20 +22,20 @@ func (p *page) block(s string) string {
 	return s
 }
 
-// reserved is the room that the keyword may need.
-func (r *robot) reserved() int {
-	if r.keyword == "" {
+// reserved is the room that a keyword may need.
+func reserved(keyword string) int {
+	if keyword == "" {
 		return 0
 	}
-	return len(r.keyword) + len(blankLine)
+	return len(keyword) + len(blankLine)
 }
 
-// text is a message in DingTalk's markdown, of at most room bytes. What has to
+// page is a message in DingTalk's markdown, of at most room bytes. What has to
 // fit is measured first, and the message's own text gets the rest of the room.
-func (r *robot) text(m *relay.Message, who *caller, links []button, room int) string {
+func page(m *relay.Message, who *caller, links []button, keyword string, room int) string {
 	style := markdown
 	style.Mention = who.mention
-	p := &page{left: room - r.reserved() + len(blankLine)} // none before the first block
+	p := &sheet{left: room - reserved(keyword) + len(blankLine)} // none before the first block
 	title := p.block(heading(m, &style))
 	open := p.block(linkLine(links, p.left))
 	footer := p.block(quoted(style.Line(m.Footer, m.Mentions, maxFooter)))
@@ -50,8 +50,8 @@ func (r *robot) text(m *relay.Message, who *caller, links []button, room int) st
 		}
 	}
 	all := strings.Join(blocks, blankLine)
-	if all != "" && !strings.Contains(all, r.keyword) {
-		all += blankLine + r.keyword
+	if all != "" && !strings.Contains(all, keyword) {
+		all += blankLine + keyword
 	}
 	return all
 }

@@ -20,6 +20,7 @@ type meaning struct {
 	words   string        // for people
 	wait    time.Duration // where the answer names none
 	probe   bool          // it can get well without a change of the settings
+	token   bool          // an access token is what is not taken: another one may be
 }
 
 const (
@@ -104,9 +105,19 @@ type answer struct {
 	Punish  json.RawMessage `json:"punish"`
 }
 
-// classify reads DingTalk's answer: 200 with errcode 0 is the only success,
-// and an error too comes with 200. The error is errTimestamp or nil.
+// classify reads the answer to a robot's message, which msgUuid keeps from
+// coming twice where it came through. The error is errTimestamp or nil.
 func classify(a *post.Answer, attempt int, now time.Time) (relay.Report, error) {
+	r, err := judge(a, attempt, now)
+	if r.Verdict == relay.Ambiguous && a.Status/100 == 5 {
+		r.Verdict = relay.Temporary
+	}
+	return r, err
+}
+
+// judge reads an answer with an errcode: 200 with errcode 0 is the only
+// success, and an error too comes with 200. The error is errTimestamp or nil.
+func judge(a *post.Answer, attempt int, now time.Time) (relay.Report, error) {
 	var body answer
 	isJSON := json.Unmarshal(a.Body, &body) == nil
 	code, coded := number(body.Code)
@@ -120,15 +131,12 @@ func classify(a *post.Answer, attempt int, now time.Time) (relay.Report, error) 
 			Error: "dingtalk has blocked relay's IP address for a while"}, nil
 	}
 	r := post.ByStatus(a, now)
-	switch {
-	case r.Verdict == relay.Delivered:
+	if r.Verdict == relay.Delivered {
 		r = relay.Report{Verdict: relay.Ambiguous,
 			Error: fmt.Sprintf("dingtalk answered status %s without errcode 0: %q", post.StatusText(a.Status), post.Cut(string(a.Body), 100))}
 		if bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("<")) { // a page: this too is how an address is told that it is blocked
 			r.RetryAfter = addressBlocked
 		}
-	case r.Verdict == relay.Ambiguous:
-		r.Verdict = relay.Temporary // msgUuid keeps a message that came through from coming twice
 	}
 	return r, nil
 }
