@@ -1,6 +1,7 @@
 package feishu
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
@@ -42,8 +43,7 @@ const (
 
 type message struct {
 	MsgType string   `json:"msg_type"`
-	Card    *card    `json:"card,omitempty"`
-	Content *content `json:"content,omitempty"`
+	Content *content `json:"content"`
 }
 
 type content struct {
@@ -116,9 +116,17 @@ func look(l relay.Level) (template, sign string) {
 	return "blue", ""
 }
 
-// card makes a card of a portable message. What has to fit is measured first,
-// as JSON, and the text gets the rest of the room.
-func (w *webhook) card(m *relay.Message) ([]byte, error) {
+// writer makes cards and texts for one way of sending them.
+type writer struct {
+	keyword  string // empty: the bot asks for none
+	quoted   bool   // what it makes becomes a string inside JSON, which counts
+	people   directory
+	markdown *markup.Style
+}
+
+// card makes a card of a portable message, of at most room bytes. What has to
+// fit is measured first, as JSON, and the text gets the rest of the room.
+func (w *writer) card(m *relay.Message, room int) ([]byte, error) {
 	out := card{
 		Schema: "2.0",
 		Config: config{UpdateMulti: true, WidthMode: "fill", EnableForward: true},
@@ -128,18 +136,14 @@ func (w *webhook) card(m *relay.Message) ([]byte, error) {
 	if linkable(m.Link) {
 		out.CardLink = &cardLink{URL: m.Link}
 	}
-	frame, err := post.Encode(message{MsgType: "interactive", Card: &out})
-	if err != nil {
-		return nil, err
-	}
-	room := w.room() - len(frame)
+	room -= w.size(out)
 	if w.keyword != "" {
-		room -= size(header{Title: simple(w.keyword), Subtitle: &element{}})
+		room -= w.size(header{Title: simple(w.keyword), Subtitle: &element{}})
 	}
 	var below []element
-	for _, part := range [][]element{w.fields(m.Fields, m.Mentions), w.image(m), actions(m.Actions), w.footer(m)} {
+	for _, part := range [][]element{w.fields(m.Fields, m.Mentions), w.image(m), w.actions(m.Actions), w.footer(m)} {
 		for _, e := range part {
-			room -= size(e) + len(",")
+			room -= w.size(e) + len(",")
 		}
 		below = append(below, part...)
 	}
@@ -151,7 +155,7 @@ func (w *webhook) card(m *relay.Message) ([]byte, error) {
 		return nil, errors.New("the message is empty; give it a title or a text")
 	}
 	w.addKeyword(&out)
-	return post.Encode(message{MsgType: "interactive", Card: &out})
+	return post.Encode(out)
 }
 
 // head is the header, or nil where there is nothing to show in it.
@@ -165,17 +169,17 @@ func head(m *relay.Message) *header {
 }
 
 // body is the text, as long as fits into room bytes of JSON.
-func (w *webhook) body(m *relay.Message, room int) (element, bool) {
-	text := fit(room-size(rich("x"))+len("x"), func(limit int) string { return w.markdown.Markdown(m.Text, m.Mentions, limit) })
+func (w *writer) body(m *relay.Message, room int) (element, bool) {
+	text := w.fit(room-w.size(rich("x"))+len("x"), func(limit int) string { return w.markdown.Markdown(m.Text, m.Mentions, limit) })
 	return rich(text), text != ""
 }
 
 // fit is a text that has at most room bytes in JSON, where a quote has two.
 // write makes it of at most limit bytes.
-func fit(room int, write func(limit int) string) string {
+func (w *writer) fit(room int, write func(limit int) string) string {
 	for limit := room; limit > 0; {
 		text := write(limit)
-		n := size(text) - len(`""`)
+		n := w.size(text) - w.size("")
 		if n <= room {
 			return text
 		}
@@ -184,11 +188,15 @@ func fit(room int, write func(limit int) string) string {
 	return ""
 }
 
-// size is how many bytes of JSON v has.
-func size(v any) int {
+// size is how many bytes of JSON v has, or of a string that holds this JSON.
+func (w *writer) size(v any) int {
 	raw, err := post.Encode(v)
 	if err != nil {
 		return maxBody // nothing that is too large to be measured fits
 	}
-	return len(raw)
+	n := len(raw)
+	if w.quoted {
+		n += bytes.Count(raw, []byte{'"'}) + bytes.Count(raw, []byte{'\\'})
+	}
+	return n
 }

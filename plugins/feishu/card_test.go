@@ -84,7 +84,7 @@ func TestTitleAndButtonAreCutAtTheirLimits(t *testing.T) {
 	w := open(t, settings{URL: hook}, "")
 	for _, unit := range []string{"a", "字", "😀"} {
 		for _, n := range []int{-1, 0, 1} {
-			var got message
+			var got struct{ Card card }
 			m := relay.Message{Title: strings.Repeat(unit, maxTitle+n), Actions: []relay.Action{{Text: strings.Repeat(unit, maxButton+n), URL: "https://example.com"}}}
 			if err := json.Unmarshal(compose(t, w, portable(m)), &got); err != nil {
 				t.Fatal(err)

@@ -7,12 +7,14 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
-	"github.com/relay-sidecar/relay/plugin/markup"
 	"github.com/relay-sidecar/relay/plugin/post"
 )
 
 // Provider serves Feishu and Lark.
-type Provider struct{ client *post.Client }
+type Provider struct {
+	client *post.Client
+	tokens plugin.Shared[post.Token] // of apps, by their credentials
+}
 
 var (
 	_ plugin.Provider    = (*Provider)(nil)
@@ -37,6 +39,7 @@ func (p *Provider) Describe() plugin.Description {
 		ProviderSchema:    json.RawMessage(providerSchema),
 		DestinationSchema: json.RawMessage(destinationSchema),
 		Limits:            plugin.Limits{Rate: perMinute, Concurrency: 1},
+		Direct:            plugin.DirectLimits{MatchBy: []string{plugin.ByEmail, plugin.ByPhone}},
 	}
 }
 
@@ -55,22 +58,21 @@ func (p *Provider) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem
 	}
 	post.HideURL(s.Masker, u)
 	s.Masker.Add(target.Secret)
-	w := &webhook{client: p.client, masker: s.Masker, url: target.URL, bot: u.Host + u.Path, secret: target.Secret, keyword: target.Keyword}
-	w.people = directory{lark: entry.Domain == domainLark}
-	w.markdown = markdown(w.people)
-	return w, problems
+	people := directory{lark: entry.Domain == domainLark}
+	return &webhook{
+		client: p.client, masker: s.Masker, url: target.URL, bot: u.Host + u.Path, secret: target.Secret,
+		writer: writer{keyword: target.Keyword, people: people, markdown: markdown(people)},
+	}, problems
 }
 
 // webhook is a custom bot: one group.
 type webhook struct {
-	client   *post.Client
-	masker   *relay.Masker
-	url      string
-	bot      string // what the vendor counts: the URL without what may vary
-	secret   string // empty: the bot asks for no signature
-	keyword  string // empty: the bot asks for none
-	people   directory
-	markdown *markup.Style
+	writer
+	client *post.Client
+	masker *relay.Masker
+	url    string
+	bot    string // what the vendor counts: the URL without what may vary
+	secret string // empty: the bot asks for no signature
 }
 
 // Windows implements [plugin.Paced].
@@ -86,14 +88,26 @@ func (w *webhook) Compose(_ *plugin.Delivery, r relay.Rendered) (*plugin.Request
 	case r.Native != nil:
 		body, err = native(r.Native, w.room())
 	case r.Portable != nil:
-		body, err = w.card(r.Portable)
+		if body, err = w.card(r.Portable, w.room()-len(wrapCard(nil))); err == nil {
+			body = wrapCard(body)
+		}
 	default:
-		body, err = w.text(r.Text)
+		body, err = w.message(r.Text)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return post.JSON(w.url, body), nil
+}
+
+// message is a text message.
+func (w *webhook) message(s string) ([]byte, error) {
+	m := message{MsgType: "text", Content: &content{}}
+	var err error
+	if m.Content.Text, err = w.text(s, w.room()-w.size(m)); err != nil {
+		return nil, err
+	}
+	return post.Encode(m)
 }
 
 // room is how long a body may be before it is signed.
@@ -113,7 +127,7 @@ func (w *webhook) Send(ctx context.Context, d *plugin.Delivery, r *plugin.Reques
 	case answer.code == codeSignature && w.secret != "":
 		report, _ = w.attempt(ctx, d, r, answer.clock)
 	case answer.unknownPerson():
-		if body, changed := w.withoutMentions(r.Body, d.Event); changed {
+		if body, changed := w.withoutMentions(r.Body, d.Event); changed && len(body) <= w.room() {
 			named := *r
 			named.Body = body
 			report, _ = w.attempt(ctx, d, &named, time.Now())

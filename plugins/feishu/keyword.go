@@ -1,11 +1,9 @@
 package feishu
 
 import (
+	"errors"
 	"regexp"
 	"strings"
-
-	"errors"
-	"github.com/relay-sidecar/relay/plugin/post"
 )
 
 // hidden is what of markdown is not text to the vendor's search for keywords:
@@ -14,7 +12,7 @@ var hidden = regexp.MustCompile(`\]\([^)]*\)|<[^>]*>`)
 
 // addKeyword makes a card pass the bot's search for its keyword: the keyword
 // becomes the subtitle, or the title where there is none.
-func (w *webhook) addKeyword(c *card) {
+func (w *writer) addKeyword(c *card) {
 	if w.keyword == "" || c.says(w.keyword) {
 		return
 	}
@@ -60,15 +58,14 @@ func (e element) says(word string) bool {
 	return false
 }
 
-// text is the message of a template that returned a string, with the keyword
-// below it where it lacks it.
-func (w *webhook) text(s string) ([]byte, error) {
-	frame := size(message{MsgType: "text", Content: &content{}})
+// text is what a template returned as a string, of at most room bytes in JSON,
+// with the keyword below it where it lacks it.
+func (w *writer) text(s string, room int) (string, error) {
 	suffix := ""
 	if w.keyword != "" {
 		suffix = "\n" + w.keyword
 	}
-	text := fit(w.room()-frame, func(limit int) string {
+	text := w.fit(room, func(limit int) string {
 		text := plainBytes.Text(s, nil, limit-len(suffix))
 		if text == "" || strings.Contains(text, w.keyword) {
 			return text
@@ -76,7 +73,7 @@ func (w *webhook) text(s string) ([]byte, error) {
 		return text + suffix
 	})
 	if text == "" {
-		return nil, errors.New("the template returned an empty text")
+		return "", errors.New("the template returned an empty text")
 	}
-	return post.Encode(message{MsgType: "text", Content: &content{Text: text}})
+	return text, nil
 }

@@ -128,16 +128,22 @@ func (d directory) mention(p relay.Person) string {
 }
 
 // userID reports whether id can be an open_id (ou_…) or a user_id, which are
-// all that a webhook may mention. "all" is everybody, which no person is.
+// all that a webhook may mention.
 func userID(id string) bool {
-	const longest = 64
-	if id == "" || len(id) > longest || strings.EqualFold(id, "all") {
-		return false
-	}
 	for _, other := range []string{"on_", "oc_", "cli_"} { // people over several apps, groups, apps
 		if strings.HasPrefix(id, other) {
 			return false
 		}
+	}
+	return plainID(id)
+}
+
+// plainID reports whether id is made as all the vendor's are. "all" is
+// everybody, which no person is.
+func plainID(id string) bool {
+	const longest = 64
+	if id == "" || len(id) > longest || strings.EqualFold(id, "all") {
+		return false
 	}
 	for _, c := range []byte(id) {
 		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {

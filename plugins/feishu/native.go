@@ -26,7 +26,7 @@ func native(raw json.RawMessage, room int) ([]byte, error) {
 		if err := checkCard(raw); err != nil {
 			return nil, err
 		}
-		out = fmt.Appendf(nil, `{"msg_type":"interactive","card":%s}`, raw)
+		out = wrapCard(raw)
 	default:
 		return nil, errors.New("the message has no msg_type, and it is no card either; feishu needs one of them")
 	}
@@ -34,6 +34,11 @@ func native(raw json.RawMessage, room int) ([]byte, error) {
 		return nil, fmt.Errorf("the message has %d bytes with its signature; feishu allows %d", len(out)+maxBody-room, maxBody)
 	}
 	return out, nil
+}
+
+// wrapCard is the message of a bot whose card this is.
+func wrapCard(card []byte) []byte {
+	return fmt.Appendf(nil, `{"msg_type":"interactive","card":%s}`, card)
 }
 
 // isCard reports whether an object is a card: of either schema, or a template

@@ -7,7 +7,7 @@ import (
 
 // fields shows short fields in two columns and long ones below each other, in
 // their order.
-func (w *webhook) fields(fields []relay.Field, people []relay.Person) []element {
+func (w *writer) fields(fields []relay.Field, people []relay.Person) []element {
 	var out []element
 	room, count := maxFields, 0
 	alone := false // the last one is short, and nothing stands beside it
@@ -17,7 +17,7 @@ func (w *webhook) fields(fields []relay.Field, people []relay.Person) []element 
 			continue
 		}
 		e := rich(text)
-		if room -= size(element{Tag: "column", Elements: []element{e}}); room < 0 || count+5 > fieldElements {
+		if room -= w.size(element{Tag: "column", Elements: []element{e}}); room < 0 || count+5 > fieldElements {
 			return append(out, rich(markup.Ellipsis))
 		}
 		if f.Short && alone {
@@ -34,7 +34,7 @@ func (w *webhook) fields(fields []relay.Field, people []relay.Person) []element 
 }
 
 // field is a bold name above its value. A field without a value is left out.
-func (w *webhook) field(f relay.Field, people []relay.Person) string {
+func (w *writer) field(f relay.Field, people []relay.Person) string {
 	value := w.markdown.Text(f.Value, people, maxFieldText)
 	if value == "" {
 		return ""
@@ -59,21 +59,21 @@ func columns(mode string, side ...element) element {
 }
 
 // image is a link: a card shows only images that were uploaded, which a
-// webhook cannot do.
-func (w *webhook) image(m *relay.Message) []element {
+// webhook cannot do; an app would need one more permission for it.
+func (w *writer) image(m *relay.Message) []element {
 	if m.Image == nil || !linkable(m.Image.URL) {
 		return nil
 	}
 	label := markup.Cut(markup.Names(m.Image.Alt, m.Mentions), maxFooter, markup.Runes)
 	e := rich("🖼 " + link(m.Image.URL, label))
-	if size(e) > maxImage {
+	if w.size(e) > maxImage {
 		return nil
 	}
 	return []element{e}
 }
 
 // actions are buttons, side by side where there are several.
-func actions(list []relay.Action) []element {
+func (w *writer) actions(list []relay.Action) []element {
 	var buttons []element
 	room := maxActions
 	for _, a := range list {
@@ -89,7 +89,7 @@ func actions(list []relay.Action) []element {
 		if len(buttons) == 0 {
 			b.Type = "primary"
 		}
-		if room -= size(columns("flow", b)); room < 0 || 3*len(buttons)+3 > actionElements {
+		if room -= w.size(columns("flow", b)); room < 0 || 3*len(buttons)+3 > actionElements {
 			break
 		}
 		buttons = append(buttons, b)
@@ -101,7 +101,7 @@ func actions(list []relay.Action) []element {
 }
 
 // footer is small and grey; card JSON 2.0 has no note.
-func (w *webhook) footer(m *relay.Message) []element {
+func (w *writer) footer(m *relay.Message) []element {
 	text := w.markdown.Line(markup.Cut(m.Footer, maxFooter, markup.Runes), m.Mentions, maxFieldText)
 	if text == "" {
 		return nil

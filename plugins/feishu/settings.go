@@ -27,8 +27,10 @@ const (
 
 // entrySettings are the keys of an entry of `providers`.
 type entrySettings struct {
-	Domain  string `json:"domain"`
-	APIBase string `json:"api_base"`
+	Domain    string `json:"domain"`
+	APIBase   string `json:"api_base"`
+	AppID     string `json:"app_id"`
+	AppSecret string `json:"app_secret"`
 }
 
 const providerSchema = `{
@@ -45,6 +47,17 @@ const providerSchema = `{
       "type": "string",
       "minLength": 1,
       "description": "the base URL of a private deployment or a gateway; default: https://open.feishu.cn, or https://open.larksuite.com for domain: lark"
+    },
+    "app_id": {
+      "type": "string",
+      "minLength": 1,
+      "description": "the App ID (cli_…) of a custom app with the bot capability; direct messages need it"
+    },
+    "app_secret": {
+      "type": "string",
+      "minLength": 1,
+      "writeOnly": true,
+      "description": "the app's App Secret"
     }
   }
 }`
@@ -59,13 +72,12 @@ type settings struct {
 const destinationSchema = `{
   "type": "object",
   "additionalProperties": false,
-  "required": ["url"],
   "properties": {
     "url": {
       "type": "string",
       "minLength": 1,
       "writeOnly": true,
-      "description": "the custom bot's webhook, such as https://open.feishu.cn/open-apis/bot/v2/hook/…"
+      "description": "the custom bot's webhook, such as https://open.feishu.cn/open-apis/bot/v2/hook/…; without it the destination reaches people only"
     },
     "secret": {
       "type": "string",
@@ -81,12 +93,20 @@ const destinationSchema = `{
   }
 }`
 
-// read decodes what the schemas have passed.
-func read(s plugin.Settings, entry *entrySettings, target *settings) *plugin.Problem {
-	if len(s.Provider) > 0 {
-		if err := json.Unmarshal(s.Provider, entry); err != nil {
-			return &plugin.Problem{Provider: true, Message: "the settings cannot be read: " + err.Error()}
+// readEntry decodes what the provider's schema has passed.
+func readEntry(raw json.RawMessage) (entry entrySettings, fault *plugin.Problem) {
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &entry); err != nil {
+			return entry, &plugin.Problem{Provider: true, Message: "the settings cannot be read: " + err.Error()}
 		}
+	}
+	return entry, nil
+}
+
+// read decodes what the schemas have passed.
+func read(s plugin.Settings, entry *entrySettings, target *settings) (fault *plugin.Problem) {
+	if *entry, fault = readEntry(s.Provider); fault != nil {
+		return fault
 	}
 	if err := json.Unmarshal(s.Target, target); err != nil {
 		return &plugin.Problem{Message: "the settings cannot be read: " + err.Error()}
@@ -99,6 +119,8 @@ func (s settings) check(entry entrySettings) (*url.URL, []plugin.Problem) {
 	private, problems := entry.check()
 	u, fault, warning := checkURL(s.URL, entry.Domain, private)
 	switch {
+	case s.URL == "":
+		problems = append(problems, plugin.Problem{NoChannel: true, Message: "url is missing; add a custom bot to the group (Settings, Bots, Add Bot, Custom Bot) and copy its webhook's URL"})
 	case fault != "":
 		problems = append(problems, plugin.Problem{Pointer: "/url", Message: fault})
 	case warning != "":
@@ -135,6 +157,8 @@ func (e entrySettings) check() (host string, problems []plugin.Problem) {
 		return "", append(problems, plugin.Problem{Provider: true, Pointer: "/api_base", Message: "not a URL; write one such as https://open.feishu.cn"})
 	case u.Scheme == "http" && !post.Loopback(u.Hostname()):
 		return "", append(problems, plugin.Problem{Provider: true, Pointer: "/api_base", Message: "http is taken to a loopback address only; use https"})
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return "", append(problems, plugin.Problem{Provider: true, Pointer: "/api_base", Message: "a base URL has no user, query or fragment; write one such as https://open.feishu.cn"})
 	}
 	return u.Host, problems
 }

@@ -9,13 +9,14 @@ import (
 	"github.com/relay-sidecar/relay/plugin/post"
 )
 
-// mentionTag is a mention as [directory.mention] writes it, in JSON.
-var mentionTag = regexp.MustCompile(`<at id=([A-Za-z0-9_-]+)></at>`)
+// mentionTag is a mention as [directory.mention] writes it, in JSON, or as a
+// native card of an app may hold it.
+var mentionTag = regexp.MustCompile(`<at (?:id|email)=([A-Za-z0-9_.@+-]+)></at>`)
 
 // withoutMentions is a body with names in place of mentions: one id that the
 // vendor does not know makes it refuse the whole message. Names are the
 // event's; who is not in it is called by the id.
-func (w *webhook) withoutMentions(body []byte, event json.RawMessage) (named []byte, changed bool) {
+func (w *writer) withoutMentions(body []byte, event json.RawMessage) (named []byte, changed bool) {
 	names := w.names(event)
 	named = mentionTag.ReplaceAllFunc(body, func(tag []byte) []byte {
 		id := string(mentionTag.FindSubmatch(tag)[1])
@@ -30,14 +31,14 @@ func (w *webhook) withoutMentions(body []byte, event json.RawMessage) (named []b
 		changed = true
 		return quoted[1 : len(quoted)-1]
 	})
-	return named, changed && len(named) <= w.room()
+	return named, changed
 }
 
 // maxName bounds the name of a person, in bytes.
 const maxName = 200
 
 // names are the people of an event by their ids.
-func (w *webhook) names(event json.RawMessage) map[string]string {
+func (w *writer) names(event json.RawMessage) map[string]string {
 	var e relay.Event
 	if json.Unmarshal(event, &e) != nil {
 		return nil
@@ -49,7 +50,7 @@ func (w *webhook) names(event json.RawMessage) map[string]string {
 	names := map[string]string{}
 	for _, p := range people {
 		if name := markup.Name(p); name != "" {
-			names[w.people.id(p)] = name
+			names[w.people.id(p)], names[p.Email] = name, name
 		}
 	}
 	return names

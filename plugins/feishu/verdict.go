@@ -33,8 +33,9 @@ const (
 // meaning is what a code says.
 type meaning struct {
 	verdict relay.Verdict
-	probe   bool // with a refused destination: what a person repairs there, relay finds repaired
-	busy    bool // with a temporary refusal: it was too fast
+	probe   bool          // with a refused destination: what a person repairs there, relay finds repaired
+	wait    time.Duration // with a temporary refusal: for how long, where the answer does not say
+	token   bool          // an access token is what is not taken: another one may be
 	says    string
 }
 
@@ -60,12 +61,12 @@ func codes() map[int64]meaning {
 		11237:         {verdict: relay.DestinationRefused, says: "the group was dissolved"},
 		11242:         {verdict: relay.DestinationRefused, probe: true, says: "the group is banned"},
 
-		11232:    {verdict: relay.Temporary, busy: true, says: "too fast"},
-		11233:    {verdict: relay.Temporary, busy: true, says: "too fast for the group"},
-		11247:    {verdict: relay.Temporary, busy: true, says: "too fast"},
-		99991400: {verdict: relay.Temporary, busy: true, says: "too fast"},
-		1000004:  {verdict: relay.Temporary, busy: true, says: "too fast"},
-		1000005:  {verdict: relay.Temporary, busy: true, says: "too fast"},
+		11232:    {verdict: relay.Temporary, wait: busyWait, says: "too fast"},
+		11233:    {verdict: relay.Temporary, wait: busyWait, says: "too fast for the group"},
+		11247:    {verdict: relay.Temporary, wait: busyWait, says: "too fast"},
+		99991400: {verdict: relay.Temporary, wait: busyWait, says: "too fast"},
+		1000004:  {verdict: relay.Temporary, wait: busyWait, says: "too fast"},
+		1000005:  {verdict: relay.Temporary, wait: busyWait, says: "too fast"},
 		18121:    {verdict: relay.Temporary, says: "the same request is still being processed"},
 		1500:     {verdict: relay.Temporary, says: "internal error"},
 		1663:     {verdict: relay.Temporary, says: "internal error"},
@@ -124,8 +125,13 @@ func (r reply) unknownPerson() bool {
 // classify says what an answer means: only a good status and the code 0
 // promise that the message is there.
 func (r reply) classify(a *post.Answer, attempt int, now time.Time) relay.Report {
-	good := a.Status/100 == 2
 	m, known := codes()[r.code]
+	return r.judge(m, known, a, attempt, now)
+}
+
+// judge says what an answer means whose code means m, if it is known.
+func (r reply) judge(m meaning, known bool, a *post.Answer, attempt int, now time.Time) relay.Report {
+	good := a.Status/100 == 2
 	switch {
 	case good && r.coded && r.code == 0:
 		return relay.Report{Verdict: relay.Delivered}
@@ -154,15 +160,15 @@ func (r reply) known(m meaning, a *post.Answer, now time.Time) relay.Report {
 	words := strings.ToLower(r.message)
 	switch {
 	case r.code == codeBadRequest && (strings.Contains(words, "frequency") || strings.Contains(words, "limit")):
-		m = meaning{verdict: relay.Temporary, busy: true, says: "too fast"}
+		m = meaning{verdict: relay.Temporary, wait: busyWait, says: "too fast"}
 	case r.code == codeBadCard && strings.Contains(words, "service internal error"):
 		m = meaning{verdict: relay.Temporary, says: "internal error"}
 	}
 	report := relay.Report{Verdict: m.verdict, Probe: m.probe, Error: r.text(m.says)}
 	if m.verdict == relay.Temporary {
 		report.RetryAfter = waitHint(a.Header, now)
-		if report.RetryAfter == 0 && m.busy {
-			report.RetryAfter = busyWait
+		if report.RetryAfter == 0 {
+			report.RetryAfter = m.wait
 		}
 	}
 	return report

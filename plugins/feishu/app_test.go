@@ -1,0 +1,94 @@
+package feishu
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/feishu/feishutest"
+)
+
+func TestAppSettings(t *testing.T) {
+	const good = `"app_id":"cli_a1","app_secret":"aB3secret"`
+	for entry, want := range map[string][]string{ // pointers and parts of the messages; a warning begins with "warning "
+		``:                        {"warning /app_id", "im:message:send_as_bot and contact:user.id:readonly"},
+		`{"domain":"lark"}`:       {"warning /app_id", "need app_id and app_secret"},
+		`{` + good + `}`:          nil,
+		`{"app_id":"cli_a1"}`:     {"/app_secret", "app_secret is missing"},
+		`{"app_secret":"s3cret"}`: {"/app_id", "app_id is missing"},
+		`{"app_id":"cli a","app_secret":"s3cret two"}`:         {"/app_id", "copy it anew", "/app_secret", "copy it anew"},
+		`{` + good + `,"api_base":"http://127.0.0.1:1/"}`:      nil,
+		`{` + good + `,"api_base":"https://10.0.0.7/feishu"}`:  nil,
+		`{` + good + `,"api_base":"http://open.example.com"}`:  {"/api_base", "use https"},
+		`{` + good + `,"api_base":"https://u:p@example.com"}`:  {"/api_base", "no user"},
+		`{` + good + `,"api_base":"https://example.com/?a=b"}`: {"/api_base", "no user, query"},
+		`{` + good + `,"domain":"larksuite"}`:                  {"/domain", "write feishu or lark"},
+		`{"app_id":1}`:                                         {"", "cannot be read"},
+	} {
+		d, problems := New().OpenDirect(plugin.Settings{Provider: json.RawMessage(entry), Target: json.RawMessage(`{}`), Masker: &relay.Masker{}})
+		if (d != nil) != (want == nil) || 2*len(problems) != len(want) {
+			t.Errorf("%s: direct messages %v, %+v", entry, d != nil, problems)
+			continue
+		}
+		for i, p := range problems {
+			pointer := p.Pointer
+			if p.Warning {
+				pointer = "warning " + pointer
+			}
+			if !p.Provider || pointer != want[2*i] || !strings.Contains(p.Message, want[2*i+1]) || strings.Contains(p.Message, "s3cret") {
+				t.Errorf("%s: got %s %q, want %s", entry, pointer, p.Message, want)
+			}
+		}
+	}
+	if got := relay.SecretsIn(json.RawMessage(providerSchema), json.RawMessage(`{"app_id":"i","app_secret":"s","domain":"lark"}`)); !slices.Equal(got, []string{"s"}) {
+		t.Errorf("secrets are %v", got)
+	}
+}
+
+func TestBase(t *testing.T) {
+	const good = `"app_id":"cli_a1","app_secret":"aB3secret"`
+	for entry, want := range map[string]string{
+		`{` + good + `}`:                                     "https://open.feishu.cn/open-apis/im/v1/messages?receive_id_type=open_id",
+		`{` + good + `,"domain":"lark"}`:                     "https://open.larksuite.com/open-apis/im/v1/messages?receive_id_type=open_id",
+		`{` + good + `,"api_base":"https://example.com/f/"}`: "https://example.com/f/open-apis/im/v1/messages?receive_id_type=open_id",
+	} {
+		if req, err := openDirect(t, New(), entry).Compose(toAnn(), hello); err != nil || req.URL != want {
+			t.Errorf("%s: got %v, %+v", entry, err, req)
+		}
+	}
+}
+
+// A destination without a webhook may be for people only.
+func TestWithoutURL(t *testing.T) {
+	for target, want := range map[string]int{`{}`: 1, `{"keyword":"k","secret":"s"}`: 1, `{"secret":"two words"}`: 2} {
+		d, problems := New().Open(plugin.Settings{Target: json.RawMessage(target), Masker: &relay.Masker{}})
+		if d != nil || len(problems) != want || !problems[0].NoChannel || problems[0].Pointer != "" || !strings.Contains(problems[0].Message, "url is missing") {
+			t.Errorf("%s: got %v, %+v", target, d, problems)
+		}
+		for _, p := range problems[1:] {
+			if p.NoChannel || p.Pointer != "/secret" {
+				t.Errorf("%s: got %+v", target, p)
+			}
+		}
+	}
+}
+
+func TestProbe(t *testing.T) {
+	v := newVendor(t)
+	d := openDirect(t, New(), v.Entry())
+	if got := d.Probe(t.Context()); len(got) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	v.Fail(stepToken, "", 1, plugintest.Answer(200, `{"code":10015,"msg":"app secret invalid `+feishutest.AppSecret+`"}`))
+	if got := d.Probe(t.Context()); len(got) != 1 || got[0].Warning || !got[0].Provider || !strings.Contains(got[0].Message, "app_secret is wrong") || strings.Contains(got[0].Message, feishutest.AppSecret) {
+		t.Errorf("got %+v", got)
+	}
+	v.Break(stepToken, "", 1)
+	if got := d.Probe(t.Context()); len(got) != 1 || !got[0].Warning {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -1,0 +1,143 @@
+// Package feishutest stands in for Feishu: the interfaces of an app whose bot
+// messages people, and a custom bot's webhook. It refuses what Feishu's
+// documents say is refused, with their codes.
+package feishutest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
+)
+
+// The steps of a direct message, and the channel's.
+const (
+	StepToken   = "tenant_access_token/internal"
+	StepLookUp  = "users/batch_get_id"
+	StepSend    = "im/v1/messages"
+	StepChannel = "bot/v2/hook"
+)
+
+// What the app and the bot of the channel are known by.
+const (
+	AppID     = "cli_a1b2c3d4e5f60001"
+	AppSecret = "S3cretOfTheApp-0123456789abcdef"
+	HookToken = "f99fed8d-9b01-4dfe-ab56-9876543210ab"
+)
+
+// Vendor is Feishu. Its methods may be called concurrently.
+type Vendor struct {
+	*plugintest.Vendor
+	t testing.TB
+
+	mu       sync.Mutex // guards the fields below
+	tokens   int        // how many were handed out
+	expired  bool       // the newest one does not work any more
+	users    map[string]bool
+	emails   map[string]string // address in small letters → user
+	mobiles  map[string]string // number as the look-up wants it → user
+	messages map[string]string // uuid → message_id
+	holds    []hold
+	direct   []plugintest.Sent
+	channel  []plugintest.Sent
+}
+
+type hold struct {
+	match string
+	open  chan struct{}
+}
+
+var _ plugintest.DirectVendor = (*Vendor)(nil)
+
+// New starts a Feishu that knows nobody.
+func New(t testing.TB) *Vendor {
+	v := &Vendor{
+		Vendor: plugintest.NewVendor(t), t: t, expired: true,
+		users: map[string]bool{}, emails: map[string]string{}, mobiles: map[string]string{}, messages: map[string]string{},
+	}
+	v.Handle(StepToken, "POST /open-apis/auth/v3/tenant_access_token/internal", v.tenantAccessToken)
+	v.Handle(StepLookUp, "POST /open-apis/contact/v3/users/batch_get_id", v.batchGetID)
+	v.Handle(StepSend, "POST /open-apis/im/v1/messages", v.createMessage)
+	v.Handle(StepChannel, "POST /open-apis/bot/v2/hook/{token}", v.hook)
+	return v
+}
+
+// Entry implements [plugintest.DirectVendor]. It is JSON, too.
+func (v *Vendor) Entry() string {
+	return fmt.Sprintf(`{"app_id": %q, "app_secret": %q, "api_base": %q}`, AppID, AppSecret, v.URL)
+}
+
+// Target implements [plugintest.DirectVendor]. It is JSON, too.
+func (v *Vendor) Target() string {
+	return fmt.Sprintf(`{"url": "%s/open-apis/bot/v2/hook/%s"}`, v.URL, HookToken)
+}
+
+// Know implements [plugintest.DirectVendor]. The look-ups answer open_ids, so
+// that only people with one (ou_…) are found by them.
+func (v *Vendor) Know(id string, p relay.Person) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.users[id] = true
+	if p.Email != "" {
+		v.emails[strings.ToLower(p.Email)] = id
+	}
+	if p.Phone != "" {
+		v.mobiles[strings.TrimPrefix(strings.NewReplacer(" ", "", "-", "").Replace(p.Phone), "+86")] = id
+	}
+}
+
+// Steps implements [plugintest.DirectVendor].
+func (v *Vendor) Steps() []string { return []string{StepToken, StepLookUp, StepSend} }
+
+// Throttle implements [plugintest.DirectVendor].
+func (v *Vendor) Throttle(step string, times int) {
+	if step == StepChannel {
+		v.Fail(step, "", times, plugintest.Answer(http.StatusOK, `{"code":11232,"data":{},"msg":"frequency limited"}`, "Retry-After", "1"))
+		return
+	}
+	v.Fail(step, "", times, plugintest.Answer(http.StatusTooManyRequests, `{"code":99991400,"msg":"request trigger frequency limit"}`,
+		"x-ogw-ratelimit-limit", "50", "x-ogw-ratelimit-reset", "1"))
+}
+
+// Break implements [plugintest.DirectVendor].
+func (v *Vendor) Break(step, match string, times int) {
+	v.Fail(step, match, times, plugintest.Answer(http.StatusInternalServerError, `{"code":1500,"msg":"internal error"}`))
+}
+
+// Expire implements [plugintest.DirectVendor].
+func (v *Vendor) Expire() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.expired = true
+}
+
+// Hold implements [plugintest.DirectVendor]. What is still held when the test
+// ends is answered then.
+func (v *Vendor) Hold(match string) (release func()) {
+	h := hold{match, make(chan struct{})}
+	release = sync.OnceFunc(func() { close(h.open) })
+	v.t.Cleanup(release)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.holds = append(v.holds, h)
+	return release
+}
+
+// Direct implements [plugintest.DirectVendor].
+func (v *Vendor) Direct() []plugintest.Sent {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.direct)
+}
+
+// Channel implements [plugintest.DirectVendor].
+func (v *Vendor) Channel() []plugintest.Sent {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.channel)
+}
