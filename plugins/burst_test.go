@@ -125,7 +125,9 @@ type vendor struct {
 func (v *vendor) Ready(string) bool { return true }
 
 // Resolve is not asked: nobody is written to directly here.
-func (v *vendor) Resolve([]relay.Claimed, func([]delivery.Resolution)) error { return relay.ErrUnavailable }
+func (v *vendor) Resolve([]relay.Claimed, func([]delivery.Resolution)) error {
+	return relay.ErrUnavailable
+}
 
 func (v *vendor) Send(_ relay.Claimed, done func(relay.Report)) error {
 	v.mu.Lock()

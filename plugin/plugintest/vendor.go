@@ -43,6 +43,9 @@ type DirectVendor interface {
 	// Expire makes every token that was handed out so far stop working. Where a
 	// vendor's tokens do not end it does nothing.
 	Expire()
+	// Revoke takes the credentials of Entry away for good: what they are used for
+	// next is refused. Tokens that were handed out may still work until Expire.
+	Revoke()
 	// Hold keeps calls of the sending step that hold match unanswered, after
 	// they did their work, until release is called.
 	Hold(match string) (release func())

@@ -38,7 +38,7 @@ func (v *Vendor) accessToken(w http.ResponseWriter, r *http.Request, body []byte
 	case err != nil || !isJSON(r):
 		named(http.StatusBadRequest, "invalidParameter", "the body is no JSON")(w, r)
 		return
-	case m.AppKey != ClientID || m.AppSecret != ClientSecret:
+	case m.AppKey != ClientID || m.AppSecret != ClientSecret || v.isRevoked():
 		named(http.StatusBadRequest, "invalidClientIdOrSecret", "invalid clientId or clientSecret")(w, r)
 		return
 	}

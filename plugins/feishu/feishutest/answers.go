@@ -58,7 +58,7 @@ func (v *Vendor) tenantAccessToken(w http.ResponseWriter, r *http.Request, body 
 	case err != nil || !isJSON(r) || m.ID != AppID:
 		answer(`{"code":10003,"msg":"invalid param"}`)
 		return
-	case m.Secret != AppSecret:
+	case m.Secret != AppSecret || v.isRevoked():
 		answer(`{"code":10015,"msg":"app secret invalid"}`)
 		return
 	}

@@ -38,6 +38,7 @@ type Vendor struct {
 	mu       sync.Mutex // guards the fields below
 	tokens   int        // how many were handed out
 	expired  bool       // the newest one does not work any more
+	revoked  bool       // the secret is not taken any more
 	users    map[string]bool
 	emails   map[string]string // address in small letters → user
 	mobiles  map[string]string // number as the look-up wants it → user
@@ -114,6 +115,19 @@ func (v *Vendor) Expire() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.expired = true
+}
+
+// Revoke implements [plugintest.DirectVendor].
+func (v *Vendor) Revoke() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.revoked = true
+}
+
+func (v *Vendor) isRevoked() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.revoked
 }
 
 // Hold implements [plugintest.DirectVendor]. What is still held when the test
