@@ -427,7 +427,16 @@ func TestRevokedCredentialsHoldDirectMessagesOnly(t *testing.T) {
 			t.Parallel()
 			o := openOffice(t, name)
 			ann := o.hire()
-			o.ask("before", ann)
+			d := o.log(o.ask("before", ann)[0])
+			calls := append(d.Match.Steps, d.Log[0].Steps...)
+			if n, want := len(calls)+1, len(o.vendor.Steps()); n < want {
+				t.Errorf("the log tells of %d calls, want %d: %+v", n, want, calls)
+			}
+			for _, c := range calls {
+				if c.Name == "" || c.Request == nil || c.Response == nil {
+					t.Errorf("a call of which the log does not tell all: %+v", c)
+				}
+			}
 			o.vendor.Revoke()
 			o.vendor.Expire() // what was handed out before
 			event := o.post("after", ann)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -75,7 +76,7 @@ func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.P
 		}
 		bounded, cancel := context.WithTimeout(ctx, probeTimeout)
 		for _, p := range prober.Probe(bounded) {
-			problem := cfg.Problem(d.Name, p.Provider, p.Pointer, p.Message)
+			problem := cfg.Problem(d.Name, p.Provider, p.Pointer, strings.Join(strings.Fields(p.Message), " ")) // a vendor's words may have lines
 			if p.Warning {
 				warnings = append(warnings, problem)
 			} else {

@@ -77,7 +77,7 @@ func attempt(r reported) *relay.Attempt {
 	a := &relay.Attempt{
 		Attempt: r.Claimed.Attempt, Started: r.started, DurationMS: r.ended.Sub(r.started).Milliseconds(),
 		Template: r.Template, TemplateRevision: r.TemplateRevision, TemplateError: r.TemplateError,
-		Message: r.Message, Request: r.Request, Response: r.Response,
+		Message: r.Message, Steps: r.Steps, Request: r.Request, Response: r.Response,
 		Verdict: r.Verdict, Lost: r.Lost, Receipt: r.Receipt, Error: r.Error,
 	}
 	if r.RetryAfter > 0 {
