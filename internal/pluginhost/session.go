@@ -48,7 +48,8 @@ type session struct {
 	mu       sync.Mutex // guards the fields below
 	closed   bool       // no more deliveries
 	inflight map[uint64]*flight
-	calls    int                  // of look-ups, not answered
+	calls    int                  // of look-ups, not answered; those that the end of the process left so included
+	lost     int                  // deliveries that the end of the process left unanswered
 	queue    []*pluginpb.Delivery // not yet written to the stream
 	cancels  []uint64
 	wake     chan struct{} // capacity 1: queue or cancels have something
@@ -172,19 +173,22 @@ func (s *session) resolve(ctx context.Context, in *pluginpb.ResolveRequest) (out
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutMs)*time.Millisecond+graceTime)
 	defer cancel()
 	out, err = s.client.Resolve(ctx, in)
+	ended := err != nil && (s.proc.conn.Exited.Err() != nil || status.Code(err) == codes.Unavailable)
 	s.mu.Lock()
-	alone = s.calls == 1 && len(s.inflight) == 0
-	s.calls--
-	s.checkIdle()
+	alone = s.calls == 1 && len(s.inflight)+s.lost == 0
+	if !ended { // else whatever else is lost was not alone either
+		s.calls--
+		s.checkIdle()
+	}
 	s.mu.Unlock()
 	switch {
 	case err == nil:
 		return out, false, nil
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case ended:
+		err = fmt.Errorf("plugin %s ended before it answered a look-up", s.name)
+	case status.Code(err) == codes.DeadlineExceeded:
 		err = fmt.Errorf("plugin %s hangs: a look-up was not answered %s after its timeout", s.name, graceTime)
 		s.end(err)
-	case s.proc.conn.Exited.Err() != nil || status.Code(err) == codes.Unavailable:
-		err = fmt.Errorf("plugin %s ended before it answered a look-up", s.name)
 	}
 	return nil, alone, err
 }
@@ -289,7 +293,7 @@ func (s *session) end(reason error) {
 func (s *session) giveBack() {
 	s.mu.Lock()
 	lost, calls := s.inflight, s.calls
-	s.inflight = map[uint64]*flight{}
+	s.inflight, s.lost = map[uint64]*flight{}, len(s.inflight)
 	s.checkIdle()
 	s.mu.Unlock()
 	for _, f := range lost {
