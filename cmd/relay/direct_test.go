@@ -465,3 +465,100 @@ func TestRevokedCredentialsHoldDirectMessagesOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoIsWho has relay.yaml say who somebody is, in which language they read,
+// and that two addresses are one person; and a channel mention whom relay knows.
+func TestWhoIsWho(t *testing.T) {
+	v := slacktest.New(t)
+	dir := workDir(t, map[string]string{
+		"relay.yaml": fmt.Sprintf(`
+server: {listen: 127.0.0.1:0}
+store: {path: ./store}
+people: {file: people.yaml}
+providers:
+  slack: %s
+destinations:
+  asks: {provider: slack, direct_messages: [issue.approval_requested], <<: %s}
+  room: {provider: slack, events: [issue.sent_back], <<: %[2]s}
+`, v.Entry(), v.Target()),
+		"people.yaml": `
+- {email: ann@example.com, slack: U0ANN, language: zh-CN, tracker: 77}
+- {phone: "+4915112345", email: bob@example.com}
+`,
+	})
+	o := &office{relayProcess: startRelay(t, dir), vendor: v, provider: "slack", dir: dir}
+	v.Know("U0ANN", relay.Person{Email: "ann.private@example.org"}) // another address at Slack
+	v.Know("U0BOB", relay.Person{Email: "bob@example.com"})
+
+	// By email, by the id of the app that sends, and by phone: Ann and Bob, once each.
+	rows := o.ask("who", relay.Person{Name: "Ann", Email: "Ann@Example.com"}, relay.Person{Name: "Bob", Phone: "+4915112345"}, relay.Person{Email: "bob@example.com"})
+	o.wants("who is who", "who", 0, map[string]int{"Ann": 1, "Bob": 1})
+	if len(rows) != 2 || rows[0].User != "U0ANN" || rows[1].User != "U0BOB" {
+		t.Errorf("rows %+v", rows)
+	}
+	if d := o.log(rows[0]); d.Match == nil || d.Match.By != "people" || len(d.Match.Steps) > 0 {
+		t.Errorf("Ann was looked up: %+v", d.Match)
+	}
+	if n := seen(v.Direct(), "who", "Ann，"); n != 1 {
+		t.Errorf("Ann's message is not in Chinese: %+v", v.Direct())
+	}
+	var answer struct{ ID string }
+	o.call("POST", "/v1/events", `{"type":"issue.approval_requested","title":"by-app-id","source":"tracker","recipients":[{"id":77,"name":"A. Nonymous"}]}`, &answer)
+	if rows := o.finished(answer.ID); len(rows) != 1 || rows[0].User != "U0ANN" {
+		t.Errorf("by the sender's own id: %+v", rows)
+	}
+
+	// In a channel both are mentioned: Ann as relay.yaml knows her, Bob as a look-up found him.
+	o.call("POST", "/v1/events", `{"type":"issue.sent_back","title":"call-them","recipients":[{"name":"Ann","email":"ann@example.com"},{"name":"Bob","email":"bob@example.com"},{"name":"Cem","email":"cem@example.com"}]}`, nil)
+	o.until("the channel has it", func() bool { return seen(v.Channel(), "call-them") == 1 })
+	if seen(v.Channel(), "call-them", "<@U0ANN> <@U0BOB> Cem") != 1 {
+		t.Errorf("the channel sees %+v", v.Channel())
+	}
+
+	// A change of people is a change of relay.yaml.
+	writeFile(t, dir+"/people.yaml", "- {email: cem@example.com, slack: U0BOB}\n")
+	o.until("it is taken up", func() bool {
+		return o.ask("cem-is-bob", relay.Person{Name: "Cem", Email: "cem@example.com"})[0].User == "U0BOB"
+	})
+	writeFile(t, dir+"/people.yaml", "- {email: cem at example}\n")
+	o.until("a mistake is reported", func() bool { return o.status().Config.Refused != nil })
+	if p := o.status().Config.Refused.Problems[0]; p.File != "people.yaml" || p.Line != 1 {
+		t.Errorf("reported as %+v", p)
+	}
+	o.stop()
+}
+
+// TestFallbackPolicies has the channel get what reached nobody, as each policy
+// says, and never twice.
+func TestFallbackPolicies(t *testing.T) {
+	for policy, want := range map[string]map[string]int{ // by what happened
+		"none_matched":   {"unmatched": 1, "mixed": 0, "refused": 0},
+		"any_unmatched":  {"unmatched": 1, "mixed": 1, "refused": 0},
+		"any_failed":     {"unmatched": 1, "mixed": 1, "refused": 1},
+		"none_delivered": {"unmatched": 1, "mixed": 0, "refused": 1},
+		"never":          {"unmatched": 0, "mixed": 0, "refused": 0},
+	} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			v := slacktest.New(t)
+			dir := workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(`
+server: {listen: 127.0.0.1:0}
+store: {path: ./store}
+providers: {slack: %s}
+destinations:
+  team: {provider: slack, direct_messages: {fallback: %s}, <<: %s}
+`, v.Entry(), policy, v.Target())})
+			o := &office{relayProcess: startRelay(t, dir), vendor: v, provider: "slack", dir: dir}
+			ann := o.hire()
+			o.ask("unmatched", o.stranger(), o.stranger())
+			o.ask("mixed", ann, o.stranger())
+			o.ask("refused", relay.Person{Name: "Gone", IDs: map[string]string{"slack": "U0GONE"}})
+			for title, n := range want {
+				if got := seen(v.Channel(), title); got != n {
+					t.Errorf("%s: the channel sees %d messages, want %d", title, got, n)
+				}
+			}
+			o.stop()
+		})
+	}
+}

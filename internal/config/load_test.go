@@ -388,3 +388,12 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestSlipsInPeople(t *testing.T) {
+	_, warnings := load(t, write(t, `people: [{email: ann@example.com, jira: "7"}, {emial: bob@example.com}]
+destinations: {d: {provider: custom, url: https://example.com}}
+`), nil)
+	if len(warnings) != 1 || !strings.HasSuffix(warnings[0].Error(), `relay.yaml:1:55: people[1].emial: "emial" is taken as the name of an app whose ids of people these are; did you mean email?`) {
+		t.Errorf("warnings %v", warnings)
+	}
+}

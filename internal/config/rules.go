@@ -166,7 +166,10 @@ func (l *loader) people(root *node) {
 				continue
 			}
 			if !slices.Contains(own, key) && !slices.Contains(known, key) {
-				l.warn(n, "there is no provider, entry or source %q, so this id is never looked at%s", key, suggest(key, append(own, known...)))
+				// Apps name their source as they like; only what looks like a slip is said.
+				if slip := suggest(key, append(own, known...)); slip != "" {
+					l.warn(n, "%q is taken as the name of an app whose ids of people these are%s", key, slip)
+				}
 			}
 			if key == "name" || key == "language" || key == "time_zone" {
 				continue
