@@ -480,6 +480,7 @@ providers:
 destinations:
   asks: {provider: slack, direct_messages: [issue.approval_requested], <<: %s}
   room: {provider: slack, events: [issue.sent_back], <<: %[2]s}
+  people: {provider: slack, events: [issue.approved], direct_messages: {fallback: never}}
 `, v.Entry(), v.Target()),
 		"people.yaml": `
 - {email: ann@example.com, slack: U0ANN, language: zh-CN, tracker: 77}
@@ -514,6 +515,18 @@ destinations:
 	if seen(v.Channel(), "call-them", "<@U0ANN> <@U0BOB> Cem") != 1 {
 		t.Errorf("the channel sees %+v", v.Channel())
 	}
+
+	// A destination without a channel is for people only.
+	for body, want := range map[string]int{
+		`{"type":"issue.approved","title":"to-people","recipients":[{"name":"Ann","email":"ann@example.com"}]}`: 1,
+		`{"type":"issue.approved","title":"to-nobody"}`: 0,
+	} {
+		var answer struct{ Deliveries int }
+		if o.call("POST", "/v1/events", body, &answer); answer.Deliveries != want {
+			t.Errorf("%s: %d deliveries, want %d", body, answer.Deliveries, want)
+		}
+	}
+	o.until("Ann has it", func() bool { return seen(v.Direct(), "to-people", "Ann") == 1 })
 
 	// A change of people is a change of relay.yaml.
 	writeFile(t, dir+"/people.yaml", "- {email: cem@example.com, slack: U0BOB}\n")

@@ -53,7 +53,8 @@ func ConfigOptions(providers []plugin.Provider) config.Options {
 			add := func(problems []plugin.Problem, direct bool) {
 				for _, p := range problems {
 					out = append(out, config.Judgement{
-						Entry: p.Provider, Pointer: p.Pointer, Message: p.Message, Warning: p.Warning, NoChannel: p.NoChannel, Direct: direct,
+						Entry: p.Provider, Pointer: p.Pointer, Message: p.Message, Warning: p.Warning, Direct: direct,
+						NoChannel: p.NoChannel && o.direct != nil, // where people cannot be reached either, it is needed
 					})
 				}
 			}

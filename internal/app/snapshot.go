@@ -40,6 +40,8 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
 		wants := route.Destination{Name: d.Name, Provider: d.Entry, Disabled: d.Disabled, Events: d.Events, Match: d.Match}
+		_, hasChannel := cfg.windows[d.Name]
+		wants.PeopleOnly = !hasChannel
 		channel := delivery.Destination{
 			Name: d.Name, Settings: d.Revision, Concurrency: d.Concurrency, Windows: cfg.windows[d.Name],
 			RetryFor: d.Retry.For, MaxAmbiguous: d.Retry.Ambiguous, Disabled: d.Disabled,

@@ -17,6 +17,7 @@ func TestDirectMessages(t *testing.T) {
 		{Name: "people", Provider: "chat", Direct: ask},
 		{Name: "room", Provider: "chat"},
 		{Name: "picky", Provider: "chat", Events: []string{"pipeline.*"}, Direct: ask},
+		{Name: "no room", Provider: "chat", PeopleOnly: true, Events: []string{"issue.approval_requested", "issue.created"}, Direct: ask},
 		{Name: "demo", Provider: "chat", Match: map[string][]string{"project.name": {"demo"}}, Direct: ask},
 	}, func(p relay.Person, source string) relay.Person {
 		if p.Name == "Dan" && source == "app" {
@@ -44,6 +45,9 @@ func TestDirectMessages(t *testing.T) {
 			`{people direct} any_failed {"name":"Bob","phone":"+86 138","ids":{"chat":"U2"}}`,
 			`{people direct} any_failed {"name":"Cem"}`,
 			`{room channel}  `,
+			`{no room direct} any_failed {"name":"Ann","email":"ann@example.com","phone":"+1"}`,
+			`{no room direct} any_failed {"name":"Bob","phone":"+86 138","ids":{"chat":"U2"}}`,
+			`{no room direct} any_failed {"name":"Cem"}`,
 		}},
 		{"by a glob", "issue.sent_back", `"recipients":[{"email":"ann@example.com"}]`,
 			[]string{`{people direct} any_failed {"email":"ann@example.com"}`, `{room channel}  `}},

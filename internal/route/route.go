@@ -22,6 +22,8 @@ type Destination struct {
 	Events   []string            // globs; none means every type but relay's own
 	Match    map[string][]string // path into the event → any of these globs; all paths must match
 	Direct   *Direct             // nil: everything goes to the channel
+	// PeopleOnly: there is no channel, so that only direct messages go anywhere.
+	PeopleOnly bool
 }
 
 // Direct is which events a destination wants to go straight to people.
@@ -65,8 +67,11 @@ func (t *Table) Route(eventType string, body []byte) []relay.NewDelivery {
 		if !matches(d.Match, fields) {
 			continue
 		}
+		channel := relay.NewDelivery{Destination: d.Name, Provider: d.Provider}
 		if d.Direct == nil || !wantsType(d.Direct.Events, eventType) {
-			out = append(out, relay.NewDelivery{Destination: d.Name, Provider: d.Provider})
+			if !d.PeopleOnly {
+				out = append(out, channel)
+			}
 			continue
 		}
 		if !decoded {
@@ -75,8 +80,8 @@ func (t *Table) Route(eventType string, body []byte) []relay.NewDelivery {
 		for _, p := range people {
 			out = append(out, relay.NewDelivery{Destination: d.Name, Provider: d.Provider, Recipient: p.json, Fallback: d.Direct.Fallback})
 		}
-		if len(people) == 0 {
-			out = append(out, relay.NewDelivery{Destination: d.Name, Provider: d.Provider})
+		if len(people) == 0 && !d.PeopleOnly {
+			out = append(out, channel)
 		}
 	}
 	return out
