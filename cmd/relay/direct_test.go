@@ -478,7 +478,7 @@ people: {file: people.yaml}
 providers:
   slack: %s
 destinations:
-  asks: {provider: slack, direct_messages: [issue.approval_requested], <<: %s}
+  asks: {provider: slack, events: [issue.approval_requested], direct_messages: [issue.approval_requested], <<: %s}
   room: {provider: slack, events: [issue.sent_back], <<: %[2]s}
   people: {provider: slack, events: [issue.approved], direct_messages: {fallback: never}}
 `, v.Entry(), v.Target()),
@@ -519,7 +519,7 @@ destinations:
 	// A destination without a channel is for people only.
 	for body, want := range map[string]int{
 		`{"type":"issue.approved","title":"to-people","recipients":[{"name":"Ann","email":"ann@example.com"}]}`: 1,
-		`{"type":"issue.approved","title":"to-nobody"}`: 0,
+		`{"type":"issue.approved","title":"to-nobody"}`:                                                         0,
 	} {
 		var answer struct{ Deliveries int }
 		if o.call("POST", "/v1/events", body, &answer); answer.Deliveries != want {
