@@ -116,7 +116,10 @@ func TestDirectMessages(t *testing.T) {
 		w.want("some matched", some, "ann delivered 1, nobody1 dead 1")
 		w.want("a look-up that fails, then right", late, "late1 delivered 3, nobody1 dead 1")
 		w.want("one of three is retried", flaky, "ann delivered 1, flaky delivered 3, cem delivered 1")
-		w.want("two keys of one person", twins, "ann delivered 1, annie skipped 0")
+		// Whose look-up is answered first gets the message.
+		if got := w.ends(twins); got != "ann delivered 1, annie skipped 0" && got != "ann skipped 0, annie delivered 1" {
+			t.Errorf("two keys of one person: %s", got)
+		}
 		w.want("one blocked", blocked, "blocked dead 1, ann delivered 1, channel delivered 1")
 		rows, _, err := w.store.Deliveries(t.Context(), relay.DeliveryFilter{EventID: none})
 		if err != nil || !rows[0].Fallback || rows[1].Reason != "unmatched" {
