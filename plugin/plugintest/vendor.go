@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +81,14 @@ type Vendor struct {
 	mu     sync.Mutex // guards the fields below
 	calls  []Call
 	faults []*fault
+	holds  []*hold
+}
+
+// hold keeps calls unanswered until it is released.
+type hold struct {
+	match    string
+	release  func()
+	released chan struct{}
 }
 
 // fault replaces the answer to some calls.
@@ -93,7 +102,14 @@ type fault struct {
 func NewVendor(t testing.TB) *Vendor {
 	v := &Vendor{mux: http.NewServeMux()}
 	server := httptest.NewServer(v.mux)
-	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		v.mu.Lock()
+		for _, h := range v.holds {
+			h.release()
+		}
+		v.mu.Unlock()
+		server.Close() // waits for its calls
+	})
 	v.URL = server.URL
 	return v
 }
@@ -135,6 +151,33 @@ func (v *Vendor) Fail(step, match string, times int, answer http.HandlerFunc) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.faults = append(v.faults, &fault{step, match, times, answer})
+}
+
+// Hold implements [DirectVendor] for stand-ins that call Wait when a message
+// has arrived.
+func (v *Vendor) Hold(match string) (release func()) {
+	h := &hold{match: match, released: make(chan struct{})}
+	h.release = sync.OnceFunc(func() { close(h.released) })
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.holds = append(v.holds, h)
+	return h.release
+}
+
+// Wait keeps a call that did its work unanswered as long as somebody holds it.
+func (v *Vendor) Wait(r *http.Request, body []byte) {
+	v.mu.Lock()
+	holds := slices.Clone(v.holds)
+	v.mu.Unlock()
+	for _, h := range holds {
+		if !strings.Contains(r.URL.RequestURI(), h.match) && !bytes.Contains(body, []byte(h.match)) {
+			continue
+		}
+		select {
+		case <-h.released:
+		case <-r.Context().Done(): // the client left
+		}
+	}
 }
 
 // Calls are the calls of a step so far, failed ones included; an empty step

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -81,13 +80,10 @@ func readApp(raw json.RawMessage) (app, []plugin.Problem) {
 		}
 	}
 	base := func(pointer string, value *string, usual string) {
-		if *value == "" {
-			*value = usual
+		var fault string
+		if *value, fault = post.BaseURL(*value, usual); fault != "" {
+			problem(pointer, fault, false)
 		}
-		if fault := checkBase(*value); fault != "" {
-			problem(pointer, fault+"; write one such as "+usual, false)
-		}
-		*value = strings.TrimRight(*value, "/")
 	}
 	base("/api_base", &a.APIBase, "https://api.dingtalk.com")
 	base("/oapi_base", &a.OAPIBase, "https://oapi.dingtalk.com")
@@ -109,20 +105,6 @@ func readApp(raw json.RawMessage) (app, []plugin.Problem) {
 		a.RobotCode = a.ClientID
 	}
 	return a, problems
-}
-
-// checkBase says what is wrong with a base URL.
-func checkBase(raw string) (fault string) {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return "not a URL"
-	case u.Scheme == "http" && !post.Loopback(u.Hostname()):
-		return "http is taken to a loopback address only; use https"
-	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return "a base URL has no user, query or fragment"
-	}
-	return ""
 }
 
 const (

@@ -27,8 +27,8 @@ func TestAppSettings(t *testing.T) {
 		`{` + good + `,"api_base":"http://127.0.0.1:1","oapi_base":"http://[::1]"}`: nil,
 		`{` + good + `,"api_base":"https://10.0.0.7/dingtalk"}`:                     nil,
 		`{` + good + `,"api_base":"http://api.dingtalk.com"}`:                       {"/api_base", "use https"},
-		`{` + good + `,"oapi_base":"oapi.dingtalk.com"}`:                            {"/oapi_base", "write one such as https://oapi.dingtalk.com"},
-		`{` + good + `,"oapi_base":"https://u:p@example.com"}`:                      {"/oapi_base", "no user"},
+		`{` + good + `,"oapi_base":"oapi.dingtalk.com"}`:                            {"/oapi_base", "leave the key out for https://oapi.dingtalk.com"},
+		`{` + good + `,"oapi_base":"https://u:p@example.com"}`:                      {"/oapi_base", "a host and a path only"},
 		`{"client_id":1}`: {"", "cannot be read"},
 	} {
 		d, problems := New().OpenDirect(plugin.Settings{Provider: json.RawMessage(entry), Target: json.RawMessage(`{}`), Masker: &relay.Masker{}})

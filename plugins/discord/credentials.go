@@ -2,7 +2,6 @@ package discord
 
 import (
 	"encoding/json"
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
@@ -52,7 +51,7 @@ func (p *Provider) account(s plugin.Settings) (*bot, []plugin.Problem) {
 			problems = append(problems, plugin.Problem{Provider: true, Pointer: pointer, Message: message, Warning: warning})
 		}
 	}
-	base, fault := checkBase(c.APIBase)
+	base, fault := post.BaseURL(c.APIBase, defaultBase)
 	report("/api_base", fault, false)
 	if c.BotToken == "" {
 		if fault == "" {
@@ -69,24 +68,6 @@ func (p *Provider) account(s plugin.Settings) (*bot, []plugin.Problem) {
 	b := &bot{client: p.client, global: &p.global, masker: s.Masker, base: base, token: c.BotToken}
 	b.chats = p.chats.Get(b.name(), func() *plugin.Memory[string] { return &plugin.Memory[string]{} })
 	return b, problems
-}
-
-// checkBase is the API's base URL without a slash at its end, or what is wrong
-// with it.
-func checkBase(raw string) (base, fault string) {
-	if raw == "" {
-		return defaultBase, ""
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http":
-		return "", "not a URL; leave the key out for " + defaultBase
-	case u.Scheme == "http" && !post.Loopback(u.Hostname()):
-		return "", "http is taken to a loopback address only; use https"
-	case u.User != nil, u.RawQuery != "", u.Fragment != "":
-		return "", "a base URL has a host and a path only, such as " + defaultBase
-	}
-	return strings.TrimRight(raw, "/"), ""
 }
 
 // tokenParts is how bots' tokens look: an id, a time and a signature.

@@ -24,8 +24,8 @@ func TestAppSettings(t *testing.T) {
 		`{` + good + `,"api_base":"http://127.0.0.1:1/"}`:      nil,
 		`{` + good + `,"api_base":"https://10.0.0.7/feishu"}`:  nil,
 		`{` + good + `,"api_base":"http://open.example.com"}`:  {"/api_base", "use https"},
-		`{` + good + `,"api_base":"https://u:p@example.com"}`:  {"/api_base", "no user"},
-		`{` + good + `,"api_base":"https://example.com/?a=b"}`: {"/api_base", "no user, query"},
+		`{` + good + `,"api_base":"https://u:p@example.com"}`:  {"/api_base", "a host and a path only"},
+		`{` + good + `,"api_base":"https://example.com/?a=b"}`: {"/api_base", "a host and a path only"},
 		`{` + good + `,"domain":"larksuite"}`:                  {"/domain", "write feishu or lark"},
 		`{"app_id":1}`:                                         {"", "cannot be read"},
 	} {

@@ -148,17 +148,13 @@ func (e entrySettings) check() (host string, problems []plugin.Problem) {
 	default:
 		problems = append(problems, plugin.Problem{Provider: true, Pointer: "/domain", Message: fmt.Sprintf("%q is not a domain; write feishu or lark", e.Domain)})
 	}
-	if e.APIBase == "" {
-		return "", problems
+	base, fault := post.BaseURL(e.APIBase, "https://"+hostFeishu)
+	if fault != "" {
+		return "", append(problems, plugin.Problem{Provider: true, Pointer: "/api_base", Message: fault})
 	}
-	u, err := url.Parse(e.APIBase)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return "", append(problems, plugin.Problem{Provider: true, Pointer: "/api_base", Message: "not a URL; write one such as https://open.feishu.cn"})
-	case u.Scheme == "http" && !post.Loopback(u.Hostname()):
-		return "", append(problems, plugin.Problem{Provider: true, Pointer: "/api_base", Message: "http is taken to a loopback address only; use https"})
-	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return "", append(problems, plugin.Problem{Provider: true, Pointer: "/api_base", Message: "a base URL has no user, query or fragment; write one such as https://open.feishu.cn"})
+	u, err := url.Parse(base)
+	if err != nil || e.APIBase == "" {
+		return "", problems
 	}
 	return u.Host, problems
 }

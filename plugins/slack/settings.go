@@ -2,7 +2,6 @@ package slack
 
 import (
 	"encoding/json"
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
@@ -93,7 +92,7 @@ func (p *Provider) account(s plugin.Settings) (*api, []plugin.Problem) {
 			problems = append(problems, plugin.Problem{Provider: true, Pointer: pointer, Message: message, Warning: warning})
 		}
 	}
-	base, fault := checkBase(c.APIBase)
+	base, fault := post.BaseURL(c.APIBase, defaultBase)
 	report("/api_base", fault, false)
 	if c.BotToken == "" {
 		if fault == "" {
@@ -110,24 +109,6 @@ func (p *Provider) account(s plugin.Settings) (*api, []plugin.Problem) {
 	a := &api{client: p.client, masker: s.Masker, base: base, token: c.BotToken}
 	a.chats = p.chats.Get(a.name(), func() *plugin.Memory[string] { return &plugin.Memory[string]{} })
 	return a, problems
-}
-
-// checkBase is the Web API's base URL without a slash at its end, or what is
-// wrong with it.
-func checkBase(raw string) (base, fault string) {
-	if raw == "" {
-		return defaultBase, ""
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http":
-		return "", "not a URL; leave the key out for " + defaultBase + ", or write https://slack-gov.com/api for GovSlack"
-	case u.Scheme == "http" && !post.Loopback(u.Hostname()):
-		return "", "http is taken to a loopback address only; use https"
-	case u.User != nil, u.RawQuery != "", u.Fragment != "":
-		return "", "a base URL has a host and a path only, such as " + defaultBase
-	}
-	return strings.TrimRight(raw, "/"), ""
 }
 
 // checkToken says what is wrong with a token, and whether it can be used all

@@ -96,11 +96,9 @@ func (c *credentials) check() []plugin.Problem {
 		value *string
 		usual string
 	}{{"login_base", &c.LoginBase, loginBase}, {"graph_base", &c.GraphBase, graphBase}, {"service_url", &c.ServiceURL, serviceURL}} {
-		if *base.value == "" {
-			*base.value = base.usual
-		}
-		if !baseURL(base.value) {
-			problem(base.key, "not a base URL; it is https (http to a loopback address only) without a query, such as "+base.usual)
+		var fault string
+		if *base.value, fault = post.BaseURL(*base.value, base.usual); fault != "" {
+			problem(base.key, fault)
 		}
 	}
 	if c.empty() {
@@ -136,17 +134,6 @@ func (c *credentials) empty() bool {
 }
 
 func notInSecrets(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
-
-// baseURL takes the slash at the end off, and reports whether calls can be made
-// below the URL.
-func baseURL(raw *string) bool {
-	u, err := url.Parse(*raw)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return false
-	}
-	*raw = strings.TrimRight(u.String(), "/")
-	return u.Scheme == "https" || u.Scheme == "http" && post.Loopback(u.Hostname())
-}
 
 // graphItself is how Graph calls itself, in the scope of tokens and in bodies:
 // as graph_base does, unless that is a test's stand-in for the public cloud.

@@ -47,8 +47,8 @@ func TestOpenDirect(t *testing.T) {
 		{`{` + tenant + `,` + client + `,"client_secret":"S3CRET with space"}`, `{}`, "none", []string{"/client_secret: not the Value"}},
 		{`{` + all + `,"app_id":"my-app"}`, `{}`, "none", []string{"/app_id: not the id in the manifest"}},
 		{`{` + all + `,"login_base":"http://login.example.com","graph_base":"https://graph.microsoft.com/v1.0?x=1","service_url":"smba.trafficmanager.net"}`, `{}`, "none",
-			[]string{"/login_base: not a base URL; it is https", "/graph_base: not a base URL", "/service_url: not a base URL"}},
-		{`{` + all + `,"login_base":"https://u:S3CRET@login.example.com"}`, `{}`, "none", []string{"/login_base: not a base URL"}},
+			[]string{"/login_base: http is taken to a loopback address only", "/graph_base: a base URL has a host and a path only", "/service_url: not a URL"}},
+		{`{` + all + `,"login_base":"https://u:S3CRET@login.example.com"}`, `{}`, "none", []string{"/login_base: a base URL has a host and a path only"}},
 	} {
 		d, problems := New().OpenDirect(plugin.Settings{Provider: json.RawMessage(c.provider), Target: json.RawMessage(c.target), Masker: &relay.Masker{}})
 		kind := map[string]string{"<nil>": "none", "*teams.bot": "bot", "*teams.directFlow": "flow"}[fmt.Sprintf("%T", d)]

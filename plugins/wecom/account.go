@@ -95,7 +95,10 @@ func readAccount(raw json.RawMessage) (*account, []plugin.Problem) {
 	if a.EmailType == 0 {
 		a.EmailType = enterpriseMailbox
 	}
-	base, why := checkBase(a.APIBase)
+	base, why := post.BaseURL(a.APIBase, defaultBase)
+	if strings.HasSuffix(base, "/cgi-bin") {
+		why = "leave out /cgi-bin; relay adds the path of each call"
+	}
 	if why != "" {
 		fault("api_base", why)
 	}
@@ -128,25 +131,6 @@ func readAccount(raw json.RawMessage) (*account, []plugin.Problem) {
 // odd finds what was copied along with a credential.
 func odd(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII || r <= ' ' || r == 0x7F })
-}
-
-// checkBase is the base URL without a slash at its end, or why it is none.
-func checkBase(raw string) (base, why string) {
-	if raw == "" {
-		return defaultBase, ""
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return "", "not a URL; it is the base of the server API, such as " + defaultBase
-	case u.Scheme == "http" && !post.Loopback(u.Hostname()):
-		return "", "http is taken to a loopback address only; use https"
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		return "", "only a scheme, a host and a path may stand in it, such as " + defaultBase
-	case strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/cgi-bin"):
-		return "", "leave out /cgi-bin; relay adds the path of each call"
-	}
-	return strings.TrimSuffix(raw, "/"), ""
 }
 
 // key names the account: whose credentials they are, and whom they know.

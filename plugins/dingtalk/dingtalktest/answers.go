@@ -93,16 +93,9 @@ func (v *Vendor) batchSend(w http.ResponseWriter, r *http.Request, body []byte) 
 			unknown = append(unknown, user)
 		}
 	}
-	key, holds := fmt.Sprintf("query-key-%d", len(v.direct)), slices.Clone(v.holds)
+	key := fmt.Sprintf("query-key-%d", len(v.direct))
 	v.mu.Unlock()
-	for _, h := range holds {
-		if strings.Contains(string(body), h.match) {
-			select {
-			case <-h.open:
-			case <-r.Context().Done(): // the client left
-			}
-		}
-	}
+	v.Wait(r, body)
 	list, _ := json.Marshal(unknown) // strings always encode
 	plugintest.Answer(http.StatusOK, fmt.Sprintf(`{"processQueryKey":%q,"invalidStaffIdList":%s,"flowControlledStaffIdList":[],"filteredStaffIdList":[]}`, key, list))(w, r)
 }

@@ -34,7 +34,6 @@ const (
 // Vendor is DingTalk. Its methods may be called concurrently.
 type Vendor struct {
 	*plugintest.Vendor
-	t testing.TB
 
 	mu      sync.Mutex // guards the fields below
 	tokens  int        // how many were handed out
@@ -42,15 +41,9 @@ type Vendor struct {
 	revoked bool       // the secret is not taken any more
 	users   map[string]bool
 	mobiles map[string]string // number without country → user
-	holds   []hold
 	direct  []plugintest.Sent
 	channel []plugintest.Sent
 	seen    map[string]bool // msgUuid
-}
-
-type hold struct {
-	match string
-	open  chan struct{}
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
@@ -58,7 +51,7 @@ var _ plugintest.DirectVendor = (*Vendor)(nil)
 // New starts a DingTalk that knows nobody.
 func New(t testing.TB) *Vendor {
 	v := &Vendor{
-		Vendor: plugintest.NewVendor(t), t: t, expired: true,
+		Vendor: plugintest.NewVendor(t), expired: true,
 		users: map[string]bool{}, mobiles: map[string]string{}, seen: map[string]bool{},
 	}
 	v.Handle(StepToken, "POST /v1.0/oauth2/accessToken", v.accessToken)
@@ -131,18 +124,6 @@ func (v *Vendor) isRevoked() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.revoked
-}
-
-// Hold implements [plugintest.DirectVendor]. What is still held when the test
-// ends is answered then.
-func (v *Vendor) Hold(match string) (release func()) {
-	h := hold{match, make(chan struct{})}
-	release = sync.OnceFunc(func() { close(h.open) })
-	v.t.Cleanup(release)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.holds = append(v.holds, h)
-	return release
 }
 
 // Direct implements [plugintest.DirectVendor].

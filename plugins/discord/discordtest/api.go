@@ -58,7 +58,7 @@ func (v *Vendor) bot(method string, call func(*http.Request, []byte) (int, any))
 		default:
 			status, answer = call(r, body)
 			if r.PathValue("channel") != "" {
-				v.wait(r, string(body))
+				v.Wait(r, body)
 			}
 		}
 		reply(w, status, answer)

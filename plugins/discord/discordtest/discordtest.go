@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -44,12 +43,6 @@ type Vendor struct {
 	last    int                     // of the ids of messages
 	direct  []plugintest.Sent
 	channel []plugintest.Sent
-	holds   []*hold
-}
-
-type hold struct {
-	match    string
-	released chan struct{}
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
@@ -60,7 +53,6 @@ func New(t testing.TB) *Vendor {
 		Vendor: plugintest.NewVendor(t), token: Token,
 		people: map[string]relay.Person{}, opened: map[string]bool{}, nonces: map[string]string{},
 	}
-	t.Cleanup(v.releaseAll) // before the server waits for its calls
 	v.Handle(CreateDM, "/api/v10/users/@me/channels", v.bot(http.MethodPost, v.createDM))
 	v.Handle(CreateMessage, "/api/v10/channels/{channel}/messages", v.bot(http.MethodPost, v.createMessage))
 	v.Handle(CurrentUser, "/api/v10/users/@me", v.bot(http.MethodGet, func(*http.Request, []byte) (int, any) {
@@ -119,51 +111,6 @@ func (v *Vendor) Forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.opened = map[string]bool{}
-}
-
-// Hold implements [plugintest.DirectVendor].
-func (v *Vendor) Hold(match string) (release func()) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	h := &hold{match, make(chan struct{})}
-	v.holds = append(v.holds, h)
-	return sync.OnceFunc(func() { v.drop(h) })
-}
-
-func (v *Vendor) drop(h *hold) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if i := slices.Index(v.holds, h); i >= 0 {
-		v.holds = slices.Delete(v.holds, i, i+1)
-		close(h.released)
-	}
-}
-
-func (v *Vendor) releaseAll() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for _, h := range v.holds {
-		close(h.released)
-	}
-	v.holds = nil
-}
-
-// wait keeps a call that is held.
-func (v *Vendor) wait(r *http.Request, body string) {
-	v.mu.Lock()
-	var held []*hold
-	for _, h := range v.holds {
-		if strings.Contains(body, h.match) || strings.Contains(r.URL.RequestURI(), h.match) {
-			held = append(held, h)
-		}
-	}
-	v.mu.Unlock()
-	for _, h := range held {
-		select {
-		case <-h.released:
-		case <-r.Context().Done():
-		}
-	}
 }
 
 // Direct implements [plugintest.DirectVendor].

@@ -128,16 +128,8 @@ func (v *Vendor) createMessage(w http.ResponseWriter, r *http.Request, body []by
 	if m.UUID != "" {
 		v.messages[m.UUID] = id
 	}
-	holds := slices.Clone(v.holds)
 	v.mu.Unlock()
-	for _, h := range holds {
-		if strings.Contains(string(body), h.match) {
-			select {
-			case <-h.open:
-			case <-r.Context().Done(): // the client left
-			}
-		}
-	}
+	v.Wait(r, body)
 	plugintest.Answer(http.StatusOK, fmt.Sprintf(`{"code":0,"msg":"success","data":{"message_id":%q,"chat_id":"oc_1","create_time":"1795248000000"}}`, id))(w, r)
 }
 

@@ -33,7 +33,6 @@ const (
 // Vendor is Feishu. Its methods may be called concurrently.
 type Vendor struct {
 	*plugintest.Vendor
-	t testing.TB
 
 	mu       sync.Mutex // guards the fields below
 	tokens   int        // how many were handed out
@@ -43,14 +42,8 @@ type Vendor struct {
 	emails   map[string]string // address in small letters → user
 	mobiles  map[string]string // number as the look-up wants it → user
 	messages map[string]string // uuid → message_id
-	holds    []hold
 	direct   []plugintest.Sent
 	channel  []plugintest.Sent
-}
-
-type hold struct {
-	match string
-	open  chan struct{}
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
@@ -58,7 +51,7 @@ var _ plugintest.DirectVendor = (*Vendor)(nil)
 // New starts a Feishu that knows nobody.
 func New(t testing.TB) *Vendor {
 	v := &Vendor{
-		Vendor: plugintest.NewVendor(t), t: t, expired: true,
+		Vendor: plugintest.NewVendor(t), expired: true,
 		users: map[string]bool{}, emails: map[string]string{}, mobiles: map[string]string{}, messages: map[string]string{},
 	}
 	v.Handle(StepToken, "POST /open-apis/auth/v3/tenant_access_token/internal", v.tenantAccessToken)
@@ -128,18 +121,6 @@ func (v *Vendor) isRevoked() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.revoked
-}
-
-// Hold implements [plugintest.DirectVendor]. What is still held when the test
-// ends is answered then.
-func (v *Vendor) Hold(match string) (release func()) {
-	h := hold{match, make(chan struct{})}
-	release = sync.OnceFunc(func() { close(h.open) })
-	v.t.Cleanup(release)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.holds = append(v.holds, h)
-	return release
 }
 
 // Direct implements [plugintest.DirectVendor].

@@ -44,7 +44,7 @@ func (v *Vendor) api(scope string, method func(args object, body []byte) string)
 		default:
 			answer = method(args, body)
 			if strings.HasSuffix(r.URL.Path, "/"+Post) {
-				v.wait(r, string(body))
+				v.Wait(r, body)
 			}
 		}
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -45,12 +44,6 @@ type Vendor struct {
 	opened  map[string]bool         // users whom the bot has a chat with
 	direct  []plugintest.Sent
 	channel []plugintest.Sent
-	holds   []*hold
-}
-
-type hold struct {
-	match    string
-	released chan struct{}
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
@@ -61,7 +54,6 @@ func New(t testing.TB) *Vendor {
 		Vendor: plugintest.NewVendor(t), token: Token, people: map[string]relay.Person{}, opened: map[string]bool{},
 		scopes: []string{"users:read", "users:read.email", "im:write", "chat:write"},
 	}
-	t.Cleanup(v.releaseAll) // before the server waits for its calls
 	v.Handle(Lookup, "/api/users.lookupByEmail", v.api("users:read.email", v.lookup))
 	v.Handle(Open, "/api/conversations.open", v.api("im:write", v.open))
 	v.Handle(Post, "/api/chat.postMessage", v.api("chat:write", v.post))
@@ -125,51 +117,6 @@ func (v *Vendor) Forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.opened = map[string]bool{}
-}
-
-// Hold implements [plugintest.DirectVendor].
-func (v *Vendor) Hold(match string) (release func()) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	h := &hold{match, make(chan struct{})}
-	v.holds = append(v.holds, h)
-	return sync.OnceFunc(func() { v.drop(h) })
-}
-
-func (v *Vendor) drop(h *hold) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if i := slices.Index(v.holds, h); i >= 0 {
-		v.holds = slices.Delete(v.holds, i, i+1)
-		close(h.released)
-	}
-}
-
-func (v *Vendor) releaseAll() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for _, h := range v.holds {
-		close(h.released)
-	}
-	v.holds = nil
-}
-
-// wait keeps a call that is held.
-func (v *Vendor) wait(r *http.Request, body string) {
-	v.mu.Lock()
-	var held []*hold
-	for _, h := range v.holds {
-		if strings.Contains(body, h.match) {
-			held = append(held, h)
-		}
-	}
-	v.mu.Unlock()
-	for _, h := range held {
-		select {
-		case <-h.released:
-		case <-r.Context().Done():
-		}
-	}
 }
 
 // Direct implements [plugintest.DirectVendor].

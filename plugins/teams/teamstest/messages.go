@@ -35,7 +35,7 @@ func (a activity) cards() bool {
 
 // activity is the connector.
 func (v *Vendor) activity(w http.ResponseWriter, r *http.Request, body []byte) {
-	defer v.wait(r, body) // an answer this short leaves when the handler returns
+	defer v.Wait(r, body) // an answer this short leaves when the handler returns
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var a activity
@@ -66,7 +66,7 @@ func (v *Vendor) activity(w http.ResponseWriter, r *http.Request, body []byte) {
 
 // flow is the trigger of both flows, and what they do then.
 func (v *Vendor) flow(w http.ResponseWriter, r *http.Request, body []byte) {
-	defer v.wait(r, body)
+	defer v.Wait(r, body)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	direct := strings.Contains(r.URL.Path, "/direct/")

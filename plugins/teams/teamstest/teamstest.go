@@ -51,7 +51,6 @@ type Vendor struct {
 	users   []*user
 	direct  []plugintest.Sent
 	channel []plugintest.Sent
-	holds   []*hold
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
@@ -74,13 +73,6 @@ func New(t testing.TB) *Vendor {
 	v.Handle(Activity, "POST /teams/v3/conversations/{chat}/activities", v.activity)
 	v.Handle(Flow, "/workflows/channel/triggers/manual/paths/invoke", v.flow)
 	v.Handle(DirectFlow, "/workflows/direct/triggers/manual/paths/invoke", v.flow)
-	t.Cleanup(func() { // comes before the server's, which waits for its calls
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		for _, h := range v.holds {
-			h.release()
-		}
-	})
 	return v
 }
 

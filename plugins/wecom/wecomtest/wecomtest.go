@@ -46,7 +46,6 @@ type Vendor struct {
 	direct    []plugintest.Sent
 	channel   []plugintest.Sent
 	seen      map[string]seen // by the content of the message
-	holds     []*hold
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
@@ -60,17 +59,9 @@ type seen struct {
 	at time.Time
 }
 
-// hold keeps answers back until released is closed.
-type hold struct {
-	match    string
-	released chan struct{}
-	release  func()
-}
-
 // New starts a stand-in that ends with its test.
 func New(t testing.TB) *Vendor {
 	v := &Vendor{Vendor: plugintest.NewVendor(t), people: map[string]relay.Person{}, emailType: 1, seen: map[string]seen{}}
-	t.Cleanup(v.releaseAll) // before the server, which waits for its answers
 	v.Handle(GetToken, "GET /cgi-bin/gettoken", v.getToken)
 	v.Handle(ByEmail, "POST /cgi-bin/user/get_userid_by_email", v.withToken(v.byEmail))
 	v.Handle(ByMobile, "POST /cgi-bin/user/getuserid", v.withToken(v.byMobile))
@@ -132,24 +123,6 @@ func (v *Vendor) Revoke() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.revoked = true
-}
-
-// Hold implements [plugintest.DirectVendor].
-func (v *Vendor) Hold(match string) (release func()) {
-	h := &hold{match: match, released: make(chan struct{})}
-	h.release = sync.OnceFunc(func() { close(h.released) })
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.holds = append(v.holds, h)
-	return h.release
-}
-
-func (v *Vendor) releaseAll() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for _, h := range v.holds {
-		h.release()
-	}
 }
 
 // Direct implements [plugintest.DirectVendor].
@@ -282,7 +255,7 @@ func (v *Vendor) send(w http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	}
 	id, user := v.take(m, string(body))
-	v.wait(r, string(body))
+	v.Wait(r, body)
 	if id == "" {
 		Code(81013, "user & party & tag all invalid: "+user)(w, r)
 		return
@@ -350,21 +323,6 @@ func (v *Vendor) take(m message, body string) (id, user string) {
 	v.seen[body] = seen{id, time.Now()}
 	v.direct = append(v.direct, plugintest.Sent{User: known, Body: body})
 	return id, known
-}
-
-// wait keeps an answer back while somebody holds it.
-func (v *Vendor) wait(r *http.Request, body string) {
-	v.mu.Lock()
-	holds := append([]*hold(nil), v.holds...)
-	v.mu.Unlock()
-	for _, h := range holds {
-		if strings.Contains(body, h.match) {
-			select {
-			case <-h.released:
-			case <-r.Context().Done():
-			}
-		}
-	}
 }
 
 // webhook is the robot of a group.
