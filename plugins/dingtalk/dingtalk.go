@@ -33,7 +33,7 @@ func (p *Provider) Describe() plugin.Description {
 		Name:              "dingtalk",
 		Version:           post.Version(),
 		DestinationSchema: json.RawMessage(destinationSchema),
-		Limits:            plugin.Limits{Rate: rate(), Concurrency: 1},
+		Limits:            plugin.Limits{Rate: rate(), Concurrency: 1, Body: maxBody},
 	}
 }
 
