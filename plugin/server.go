@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -354,7 +356,7 @@ func (s *server) Preview(_ context.Context, req *pluginpb.PreviewRequest) (out *
 		size := s.measure(w)
 		out.Size, out.Limit, out.Unit = size.Used, size.Limit, size.Unit
 		w.report.Request = &relay.Request{
-			Method: w.request.Method, URL: w.dest.masker.Mask(w.request.URL),
+			Method: w.request.Method, URL: maskURL(w.dest.masker, w.request.URL),
 			Headers: map[string]string{}, Body: w.dest.masker.Mask(string(w.request.Body)),
 		}
 		for name := range w.request.Header {
@@ -375,6 +377,16 @@ func (s *server) measure(w *work) Size {
 		return m.Measure(w.request)
 	}
 	return Size{Used: int64(len(w.request.Body)), Limit: s.description.Limits.Body}
+}
+
+// maskURL masks a URL. Of one that is a secret as a whole, its host is shown.
+func maskURL(m *relay.Masker, raw string) string {
+	masked := m.Mask(raw)
+	u, err := url.Parse(raw)
+	if masked != relay.SecretText || err != nil || strings.Trim(u.Path, "/")+u.RawQuery == "" {
+		return masked
+	}
+	return u.Scheme + "://" + u.Host + "/" + relay.SecretText
 }
 
 // plainHeader reports whether a header's value is never a secret.

@@ -277,7 +277,7 @@ func verdictOf(out api.Previewed) error {
 	}
 	err := errors.Join(faults...)
 	if out.TemplateError != nil && out.Request != nil {
-		return hint(err, "what is shown is %s, which is what would be sent instead", out.Template)
+		return hint(err, "the built-in %s is shown, which is what would be sent instead", out.Template)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/relay-sidecar/relay/internal/identity"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/scripts"
+	"github.com/relay-sidecar/relay/plugin/render"
 	"github.com/relay-sidecar/relay/templates"
 )
 
@@ -31,6 +32,7 @@ const benchPatience = 15 * time.Second
 
 // NewBench starts nothing but what every preview needs.
 func NewBench(o Options) (*Bench, error) {
+	render.LimitRegularExpressions() // fixtures are rendered here
 	dir, err := os.MkdirTemp("", "relay-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the plugins' sockets: %w", err)
