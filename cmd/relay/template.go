@@ -57,7 +57,20 @@ func (t *templateDir) find() error {
 	if t.flag != "" {
 		t.path = t.flag
 	}
+	t.path = short(t.path)
 	return nil
+}
+
+// short is a path as somebody in the working directory would write it.
+func short(file string) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return file
+	}
+	if relative, err := filepath.Rel(dir, file); err == nil && filepath.IsLocal(relative) {
+		return relative
+	}
+	return file
 }
 
 // load compiles the directory. The caller closes the bench.
