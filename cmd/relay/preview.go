@@ -72,6 +72,8 @@ type preview struct {
 	event  string // a file
 	server *client
 	bench  *app.Bench
+
+	templates string // the directory that is watched
 }
 
 func (p *preview) close() {
@@ -284,37 +286,38 @@ func verdictOf(out api.Previewed) error {
 
 // watch renders again whenever something changes, until ctx ends.
 func (p *preview) watch(ctx context.Context) error {
-	poll := time.Duration(0)
-	if cfg, err := p.loadConfig(); err == nil {
-		poll = cfg.Watch.Poll
-	}
-	w := watch.New(watch.Options{Poll: poll})
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
+	w := watch.New(watch.Options{})
 	var paths []string
-	for {
-		p.clear()
-		if err := p.show(ctx); ctx.Err() != nil {
-			stop()
-			return <-ended
-		} else if err != nil {
-			p.fail(err)
-		}
-		fmt.Fprintf(p.stdout, "\n-- %s, waiting for a change; end with ^C\n", time.Now().Format(time.TimeOnly))
-		next := p.paths()
+	follow := func() {
+		next, poll := p.paths()
+		w.SetPoll(poll)
 		if !slices.Equal(next, paths) {
 			paths = next
 			w.Set(paths)
 		}
+	}
+	follow()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	for {
 		select {
-		case <-ctx.Done():
-			stop()
-			return <-ended
-		case <-w.C():
-			p.reload(ctx)
+		case err := <-ended:
+			return err
+		case <-w.C(): // also for what is watched from now on
 		}
+		p.reload(ctx)
+		p.clear()
+		err := p.show(ctx)
+		switch {
+		case ctx.Err() != nil:
+			continue
+		case err != nil:
+			p.fail(err)
+		}
+		fmt.Fprintf(p.stdout, "\n-- %s, waiting for a change; end with ^C\n\n", time.Now().Format(time.TimeOnly))
+		follow()
 	}
 }
 
@@ -329,17 +332,17 @@ func (p *preview) reload(ctx context.Context) {
 	}
 }
 
-// paths are what to watch.
-func (p *preview) paths() []string {
-	var all []string
+// paths are what to watch, and how often to look where no notice comes.
+func (p *preview) paths() ([]string, time.Duration) {
+	cfg, _, err := config.Load(p.config, app.ConfigOptions(plugins.All()))
+	if err == nil {
+		p.templates = cfg.Templates // it stays watched while the configuration is refused
+	}
+	all := append(slices.Clone(cfg.Files), cmp.Or(p.templates, filepath.Join(filepath.Dir(p.config), "templates")))
 	if p.event != "" {
 		all = append(all, p.event)
 	}
-	if p.bench != nil {
-		return append(all, p.bench.Files()...)
-	}
-	cfg, _, _ := config.Load(p.config, app.ConfigOptions(plugins.All()))
-	return append(append(all, cfg.Files...), cmp.Or(cfg.Templates, filepath.Join(filepath.Dir(p.config), "templates")))
+	return all, cfg.Watch.Poll
 }
 
 // clear empties the screen, where there is one.

@@ -24,7 +24,6 @@ type Bench struct {
 	app   *App
 	dir   string // of the templates that the library reads
 	ready chan string
-	files []string
 }
 
 // benchPatience bounds the start of a plugin.
@@ -63,10 +62,6 @@ func (b *Bench) Close() error {
 	return b.app.host.Close()
 }
 
-// Files are what the last preview was made of, for a watcher: the configuration
-// with what it names, and the templates directory.
-func (b *Bench) Files() []string { return b.files }
-
 // Templates compiles what is in a directory and what ships.
 func (b *Bench) Templates(ctx context.Context, dir string) (*scripts.Set, error) {
 	if b.app.library == nil || b.dir != dir {
@@ -85,10 +80,6 @@ func (b *Bench) Templates(ctx context.Context, dir string) (*scripts.Set, error)
 // Preview is [App.Preview] by what is on disk now.
 func (b *Bench) Preview(ctx context.Context, in api.Preview) (api.Previewed, error) {
 	cfg, _, err := b.app.loadConfig()
-	b.files = cfg.Files
-	if b.dir != "" {
-		b.files = append(b.files, b.dir) // also while the configuration is refused
-	}
 	if err != nil {
 		return api.Previewed{}, err
 	}
@@ -96,7 +87,6 @@ func (b *Bench) Preview(ctx context.Context, in api.Preview) (api.Previewed, err
 	if err != nil {
 		return api.Previewed{}, err
 	}
-	b.files = append(append([]string{}, cfg.Files...), cfg.Templates)
 	// What is wrong with the request is said before a plugin is started.
 	d, err := (&snapshot{cfg: cfg}).previewed(in.Destination)
 	if err != nil {

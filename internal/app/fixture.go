@@ -247,7 +247,9 @@ func goldenOf(fixture, template string) string {
 }
 
 // GoldenPrefix is how the golden files of a fixture begin.
-func GoldenPrefix(fixture string) string { return strings.TrimSuffix(fixture, filepath.Ext(fixture)) + "--" }
+func GoldenPrefix(fixture string) string {
+	return strings.TrimSuffix(fixture, filepath.Ext(fixture)) + "--"
+}
 
 // goldenText is written to be read as a diff.
 func goldenText(template string, message json.RawMessage) []byte {
