@@ -231,7 +231,13 @@ func readBody(w http.ResponseWriter, r *http.Request, to any) bool {
 func readUpTo(w http.ResponseWriter, r *http.Request, limit int64, to any) bool {
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(to); err != nil && !errors.Is(err, io.EOF) {
+	err := decoder.Decode(to)
+	var over *http.MaxBytesError
+	if errors.As(err, &over) {
+		problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", over.Limit)).Write(w)
+		return false
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		problem.New(http.StatusBadRequest, "the body is not what is taken here: "+err.Error()).Write(w)
 		return false
 	}
