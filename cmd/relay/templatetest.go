@@ -176,14 +176,13 @@ func (r *goldenRun) drop(name string) error {
 func (r *goldenRun) finish(fixtures int) error {
 	switch {
 	case r.failed > 0 && r.differs:
-		return hint(fmt.Errorf("%d of %d renderings are not as they were", r.failed, r.rendered),
-			"where that is what you want, write it down: relay template test --update")
+		return hint(fmt.Errorf("faults: %d", r.failed), "what is as you want it can be written down: relay template test --update")
 	case r.failed > 0:
-		return fmt.Errorf("%d fixtures or templates fail", r.failed)
+		return fmt.Errorf("faults: %d", r.failed)
 	case r.written > 0:
-		fmt.Fprintf(r.stdout, "%d fixtures, %d renderings: %d golden files changed; look at them before you commit them\n", fixtures, r.rendered, r.written)
+		fmt.Fprintf(r.stdout, "fixtures: %d, renderings: %d; golden files that changed: %d, look at them before you commit them\n", fixtures, r.rendered, r.written)
 	default:
-		fmt.Fprintf(r.stdout, "%d fixtures, %d renderings: all as they were\n", fixtures, r.rendered)
+		fmt.Fprintf(r.stdout, "fixtures: %d, renderings: %d; all as they were\n", fixtures, r.rendered)
 	}
 	return nil
 }

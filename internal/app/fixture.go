@@ -129,7 +129,7 @@ func readFixture(file string) (f Fixture, err error) {
 // destined takes what the configuration says of the fixture's destination.
 func (f *Fixture) destined(cfg *config.Config) error {
 	if cfg == nil {
-		return fmt.Errorf("the destination %q stands in a configuration, and there is none", f.Destination)
+		return fmt.Errorf("the destination %q stands in a configuration, and there is no good one", f.Destination)
 	}
 	d, err := (&snapshot{cfg: loaded{Config: cfg}}).previewed(f.Destination)
 	if err != nil {
@@ -258,7 +258,7 @@ func goldenText(template string, message json.RawMessage) []byte {
 	if string(message) != "null" && words == "(skipped)" {
 		words = "(no words)"
 	}
-	fmt.Fprintf(&b, "-- template --\n%s\n-- text --\n%s\n-- message --\n", template, words)
+	fmt.Fprintf(&b, "=== template\n%s\n=== text\n%s\n=== message\n", template, words)
 	_ = json.Indent(&b, message, "", "  ") // it is JSON
 	b.WriteByte('\n')
 	tokens := strings.NewReplacer(string(relay.MentionOpen), `\ue000`, string(relay.MentionClose), `\ue001`)
