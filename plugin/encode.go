@@ -122,6 +122,23 @@ func decodeResponse(a *pluginpb.HTTPResponse) *relay.Response {
 	return &relay.Response{Status: int(a.Status), Headers: a.Headers, Body: cut(string(a.Body), maxReportBody)}
 }
 
+// DecodePreview reads what a plugin would send. Nobody keeps it, so that it is
+// whole: its author wants to see all of it.
+func DecodePreview(resp *pluginpb.PreviewResponse) (relay.Report, Size) {
+	r := resp.GetReport()
+	out := DecodeReport(r)
+	if r.GetVerdict() == pluginpb.Verdict_VERDICT_UNSPECIFIED {
+		out.Verdict = ""
+	}
+	if out.Request != nil {
+		out.Request.Body = string(r.GetRequest().GetBody())
+	}
+	if json.Valid(r.GetMessage()) {
+		out.Message = r.GetMessage()
+	}
+	return out, Size{Used: resp.GetSize(), Limit: resp.GetLimit(), Unit: cut(resp.GetUnit(), maxReportText)}
+}
+
 // DecodeMatch reads a plugin's answer about a person, with the same care as a
 // report: an answer that is none of those that a look-up may have is temporary.
 func DecodeMatch(m *pluginpb.Match) Match {

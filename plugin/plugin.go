@@ -69,6 +69,20 @@ type Window struct {
 	PerUser bool
 }
 
+// Measured is a Destination whose vendor limits something else than the bytes
+// of a request's body, for those who preview what they write.
+type Measured interface {
+	// Measure says how big a request is that Compose made. It is pure.
+	Measure(r *Request) Size
+}
+
+// Size is how big a request is, as its vendor counts.
+type Size struct {
+	Used  int64
+	Limit int64  // the most that the vendor takes; 0: none is known
+	Unit  string // what is counted; empty: bytes of the body
+}
+
 // Description is who a provider is.
 type Description struct {
 	Name    string // lower case letters, digits and "-"
@@ -86,6 +100,7 @@ type Description struct {
 type Limits struct {
 	Rate        relay.Rate // the vendor's documented one
 	Concurrency int        // deliveries of one destination at a time; 0 means 1
+	Body        int64      // bytes of a request's body that the vendor takes; 0: none is known
 }
 
 // Settings are one destination's settings and those of the `providers` entry

@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,7 +72,7 @@ func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb
 	out := &pluginpb.DescribeResponse{
 		Name: d.Name, Version: d.Version, Capabilities: []string{CapabilityRender},
 		ProviderSchema: d.ProviderSchema, DestinationSchema: d.DestinationSchema,
-		Limits: &pluginpb.Limits{Rate: d.Limits.Rate.String(), Concurrency: uint32(d.Limits.Concurrency)},
+		Limits: &pluginpb.Limits{Rate: d.Limits.Rate.String(), Concurrency: uint32(d.Limits.Concurrency), Body: d.Limits.Body},
 	}
 	if _, ok := s.provider.(DirectProvider); ok {
 		out.Direct = &pluginpb.Direct{
@@ -341,11 +343,20 @@ func writeResults(stream pluginpb.Provider_DeliverServer, results <-chan *plugin
 	return failed
 }
 
-func (s *server) Preview(_ context.Context, req *pluginpb.PreviewRequest) (*pluginpb.PreviewResponse, error) {
+func (s *server) Preview(_ context.Context, req *pluginpb.PreviewRequest) (out *pluginpb.PreviewResponse, _ error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.logger.Error("provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			out = &pluginpb.PreviewResponse{Report: &pluginpb.Report{Verdict: pluginpb.Verdict_TEMPORARY, Error: panicked}}
+		}
+	}()
 	w := s.prepare(req.Delivery)
+	out = &pluginpb.PreviewResponse{}
 	if w.request != nil {
+		size := s.measure(w)
+		out.Size, out.Limit, out.Unit = size.Used, size.Limit, size.Unit
 		w.report.Request = &relay.Request{
-			Method: w.request.Method, URL: w.dest.masker.Mask(w.request.URL),
+			Method: w.request.Method, URL: maskURL(w.dest.masker, w.request.URL),
 			Headers: map[string]string{}, Body: w.dest.masker.Mask(string(w.request.Body)),
 		}
 		for name := range w.request.Header {
@@ -356,7 +367,26 @@ func (s *server) Preview(_ context.Context, req *pluginpb.PreviewRequest) (*plug
 			}
 		}
 	}
-	return &pluginpb.PreviewResponse{Report: w.finish()}, nil
+	out.Report = w.finish()
+	return out, nil
+}
+
+// measure is how big a request is.
+func (s *server) measure(w *work) Size {
+	if m, ok := w.place.(Measured); ok {
+		return m.Measure(w.request)
+	}
+	return Size{Used: int64(len(w.request.Body)), Limit: s.description.Limits.Body}
+}
+
+// maskURL masks a URL. Of one that is a secret as a whole, its host is shown.
+func maskURL(m *relay.Masker, raw string) string {
+	masked := m.Mask(raw)
+	u, err := url.Parse(raw)
+	if masked != relay.SecretText || err != nil || strings.Trim(u.Path, "/")+u.RawQuery == "" {
+		return masked
+	}
+	return u.Scheme + "://" + u.Host + "/" + relay.SecretText
 }
 
 // plainHeader reports whether a header's value is never a secret.

@@ -22,7 +22,7 @@ const echoSchema = `{"type":"object","properties":{"url":{"type":"string","write
 	"headers":{"type":"object","additionalProperties":{"type":"string"},"writeOnly":true}}}`
 
 func (echo) Describe() Description {
-	return Description{Name: "echo", Version: "1", DestinationSchema: json.RawMessage(echoSchema), Limits: Limits{Rate: relay.Rate{Count: 20, Per: 60e9}, Concurrency: 3}}
+	return Description{Name: "echo", Version: "1", DestinationSchema: json.RawMessage(echoSchema), Limits: Limits{Rate: relay.Rate{Count: 20, Per: 60e9}, Concurrency: 3, Body: 1000}}
 }
 
 func (echo) Open(s Settings) (Destination, []Problem) {
@@ -42,6 +42,9 @@ func (echo) Open(s Settings) (Destination, []Problem) {
 type echoPlace struct{ url string }
 
 func (e echoPlace) Compose(d *Delivery, r relay.Rendered) (*Request, error) {
+	if r.Text == "panic" {
+		panic("on purpose")
+	}
 	if r.Text == "too long" {
 		return nil, errors.New("the text has 9 characters, the vendor takes 5: " + e.url)
 	}
@@ -229,8 +232,30 @@ func TestServerPreviews(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := resp.Report.Request
+	if resp.Size != 5 || resp.Limit != 1000 || resp.Unit != "" {
+		t.Errorf("size %d of %d %s", resp.Size, resp.Limit, resp.Unit)
+	}
 	if q.Method != "POST" || q.Url != "<secret>" || string(q.Body) != "hello" || q.Headers["X-Key"] != "<secret>" || q.Headers["Content-Type"] != "text/plain" {
 		t.Errorf("request %v", q)
+	}
+}
+
+// A preview that panics must not end the process with everybody's deliveries.
+func TestServerSurvivesAPreview(t *testing.T) {
+	resp, err := echoServer(t).Preview(t.Context(), &pluginpb.PreviewRequest{Delivery: delivery(0, "panic", "t1")})
+	if r, _ := DecodePreview(resp); err != nil || r.Verdict != relay.Temporary || r.Error != panicked {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// What is previewed is shown whole, however long it is.
+func TestPreviewIsWhole(t *testing.T) {
+	long := `{"text":"` + strings.Repeat("é", 20_000) + `"}`
+	r, size := DecodePreview(&pluginpb.PreviewResponse{
+		Report: &pluginpb.Report{Message: []byte(long), Request: &pluginpb.HTTPRequest{Body: []byte(long)}}, Size: 7, Limit: 8, Unit: "characters",
+	})
+	if r.Verdict != "" || string(r.Message) != long || r.Request.Body != long || size != (Size{7, 8, "characters"}) {
+		t.Errorf("%.200v, %+v", r, size)
 	}
 }
 

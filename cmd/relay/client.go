@@ -124,15 +124,20 @@ func refusal(resp *http.Response, answer []byte) error {
 	if json.Unmarshal(answer, &p) != nil || p.Detail == "" {
 		return fmt.Errorf("relay answered %s", resp.Status)
 	}
+	err := problemWords(&p)
+	if resp.StatusCode == http.StatusUnauthorized {
+		return hint(err, "pass --token or set RELAY_TOKEN")
+	}
+	return err
+}
+
+// problemWords are a problem in words, a line for each fault.
+func problemWords(p *problem.Problem) error {
 	lines := []string{p.Detail}
 	if len(p.Errors) > 1 || len(p.Errors) == 1 && !strings.Contains(p.Detail, p.Errors[0].Message) {
 		for _, f := range p.Errors {
 			lines = append(lines, strings.TrimSpace(f.Path+" "+f.Message))
 		}
 	}
-	err := errors.New(strings.Join(lines, "\n"))
-	if resp.StatusCode == http.StatusUnauthorized {
-		return hint(err, "pass --token or set RELAY_TOKEN")
-	}
-	return err
+	return errors.New(strings.Join(lines, "\n"))
 }

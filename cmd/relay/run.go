@@ -86,7 +86,7 @@ func (c *cli) explainConfig(err error) error {
 // explainMissing adds the remedy where there is no configuration at all.
 func (c *cli) explainMissing(err error) error {
 	if _, missing := os.Stat(c.config); missing != nil {
-		return hint(err, "write a relay.yaml, or start with: relay demo")
+		return hint(err, "write one with: relay init; or start with: relay demo")
 	}
 	return err
 }

@@ -42,6 +42,9 @@ type Destinations interface {
 	// Replay makes a new delivery of what a finished one was about. It fails with
 	// relay.ErrNotFound, or relay.ErrUnfinished.
 	Replay(ctx context.Context, delivery string) (relay.Delivery, error)
+	// Preview renders and sends nothing. It fails with a Refusal, or with a
+	// *problem.Problem.
+	Preview(ctx context.Context, p Preview) (Previewed, error)
 }
 
 // Test is the body of POST /v1/destinations/{name}/test.
@@ -54,6 +57,15 @@ type Test struct {
 type Refusal struct{ Path, Reason string }
 
 func (r *Refusal) Error() string { return r.Reason }
+
+// Problem is the answer.
+func (r *Refusal) Problem() *problem.Problem {
+	p := problem.New(http.StatusBadRequest, r.Reason)
+	if r.Path != "" {
+		p.Errors = []problem.Fault{{Path: r.Path, Message: r.Reason}}
+	}
+	return p
+}
 
 // Destination is a row of GET /v1/destinations. State and Reason are those of
 // the channel, or of the direct messages where there is no channel.
@@ -82,6 +94,7 @@ type Door struct {
 	Ready        func() (ok bool, details any)      // the body of GET /readyz; ok: events can be accepted
 	Reload       func(context.Context) (any, error) // the body of POST /v1/reload; an error is a refusal
 	Logger       *slog.Logger
+	MaxBody      func() int64 // the largest event, in bytes; asked for every preview
 }
 
 // Deliveries is the handler of GET /v1/deliveries.
@@ -212,9 +225,19 @@ const maxBody = 64 << 10
 // readBody decodes a JSON object; no body at all is an empty one. A key that
 // nobody knows is a slip.
 func readBody(w http.ResponseWriter, r *http.Request, to any) bool {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	return readUpTo(w, r, maxBody, to)
+}
+
+func readUpTo(w http.ResponseWriter, r *http.Request, limit int64, to any) bool {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(to); err != nil && !errors.Is(err, io.EOF) {
+	err := decoder.Decode(to)
+	var over *http.MaxBytesError
+	if errors.As(err, &over) {
+		problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", over.Limit)).Write(w)
+		return false
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		problem.New(http.StatusBadRequest, "the body is not what is taken here: "+err.Error()).Write(w)
 		return false
 	}
@@ -248,11 +271,7 @@ func (d *Door) answerDelivery(w http.ResponseWriter, row relay.Delivery, err err
 	var no *Refusal
 	switch {
 	case errors.As(err, &no):
-		p := problem.New(http.StatusBadRequest, no.Reason)
-		if no.Path != "" {
-			p.Errors = []problem.Fault{{Path: no.Path, Message: no.Reason}}
-		}
-		p.Write(w)
+		no.Problem().Write(w)
 	case err != nil:
 		d.fail(w, err, missing)
 	default:

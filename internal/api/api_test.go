@@ -56,6 +56,8 @@ func newDesk(t testing.TB) *desk {
 	mux.HandleFunc("POST /v1/destinations/{name}/resume", d.door.Resume)
 	mux.HandleFunc("POST /v1/destinations/{name}/test", d.door.Test)
 	mux.HandleFunc("POST /v1/deliveries/{id}/replay", d.door.Replay)
+	d.door.MaxBody = func() int64 { return 1 << 20 }
+	mux.HandleFunc("POST /v1/preview", d.door.ShowPreview)
 	mux.HandleFunc("GET /v1/status", d.door.ShowStatus)
 	mux.HandleFunc("POST /v1/reload", d.door.ReloadNow)
 	mux.HandleFunc("GET /healthz", d.door.Healthz)
@@ -140,6 +142,19 @@ func (c configured) Replay(ctx context.Context, id string) (relay.Delivery, erro
 		return relay.Delivery{}, err
 	}
 	return c.Delivery(ctx, made)
+}
+
+// Preview answers with what it is asked for, and fails as the destination's name says.
+func (c configured) Preview(_ context.Context, p api.Preview) (api.Previewed, error) {
+	switch p.Destination {
+	case "refused":
+		return api.Previewed{}, &api.Refusal{Path: "$.destination", Reason: "no such"}
+	case "event":
+		return api.Previewed{}, problem.New(http.StatusBadRequest, "2 faults", problem.Fault{Path: "$.event.type"}, problem.Fault{Path: "$.event.title"})
+	case "broken":
+		return api.Previewed{}, errors.New("broken")
+	}
+	return api.Previewed{Destination: p.Destination, Event: p.Event, Message: json.RawMessage(`"<b>"`)}, nil
 }
 
 // append stores an event of a type for destinations; its key is k1, k2, ….
@@ -491,6 +506,10 @@ func (f failing) EventByKey(context.Context, string, string) (relay.StoredEvent,
 func (f failing) Test(context.Context, string, api.Test) (relay.Delivery, error) {
 	return relay.Delivery{}, f.err
 }
+func (f failing) Preview(context.Context, api.Preview) (api.Previewed, error) {
+	return api.Previewed{}, f.err
+}
+
 func (f failing) Replay(context.Context, string) (relay.Delivery, error) {
 	return relay.Delivery{}, f.err
 }

@@ -59,7 +59,7 @@ func removeStaleSocket(path string) error {
 // newServer puts both doors behind the guard.
 func (a *App) newServer() *http.Server {
 	in := &intake.Door{Backend: a, Logger: a.logger, MaxBody: func() int64 { return a.current.Load().cfg.Server.MaxBody }}
-	op := &api.Door{Log: a.store, Destinations: a, Status: a.status, Ready: a.readiness, Logger: a.logger, Reload: func(ctx context.Context) (any, error) {
+	op := &api.Door{Log: a.store, Destinations: a, Status: a.status, Ready: a.readiness, Logger: a.logger, MaxBody: in.MaxBody, Reload: func(ctx context.Context) (any, error) {
 		if err := a.Reload(ctx); err != nil {
 			return nil, err
 		}
@@ -81,6 +81,7 @@ func (a *App) newServer() *http.Server {
 	mux.Handle("POST /v1/destinations/{name}/resume", admin(op.Resume))
 	mux.Handle("POST /v1/destinations/{name}/test", admin(op.Test))
 	mux.Handle("POST /v1/deliveries/{id}/replay", admin(op.Replay))
+	mux.Handle("POST /v1/preview", admin(op.ShowPreview))
 	mux.Handle("POST /v1/reload", admin(op.ReloadNow))
 	mux.HandleFunc("GET /healthz", op.Healthz)
 	mux.HandleFunc("GET /readyz", op.Readyz)

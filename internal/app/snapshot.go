@@ -34,8 +34,7 @@ type destination struct {
 // swap makes a configuration and a set of templates the running ones. Providers
 // learn first what deliveries will name; from the swap on nothing can fail.
 func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
-	next := &snapshot{cfg: cfg, since: time.Now(), templates: set, destinations: map[string]*destination{}}
-	setups := map[string]*pluginhost.Setup{}
+	next, setups := a.build(cfg, set, func(config.Destination) bool { return true })
 	var wanted []route.Destination
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
@@ -47,9 +46,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			RetryFor: d.Retry.For, MaxAmbiguous: d.Retry.Ambiguous, Disabled: d.Disabled,
 		}
 		lanes = append(lanes, channel)
-		var reaches *account
 		if account, ok := cfg.direct[d.Name]; ok {
-			reaches = &account
 			// Also without direct_messages: some may still be waiting.
 			lanes = append(lanes, directLane(channel, d, account, cfg.Alerts))
 			if d.Direct != nil {
@@ -57,8 +54,30 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			}
 		}
 		wanted = append(wanted, wants)
-		if d.Disabled {
-			continue // a process starts only when an enabled destination needs it
+	}
+	next.routes = route.New(wanted, cfg.people.Complete)
+	a.apply(ctx, setups)
+	a.masker.Add(cfg.Secrets...)
+	a.current.Store(next)
+	a.guard.Set(guardRules(cfg.Config))
+	a.engine.SetDestinations(lanes)
+	a.host.Keep(func(name string) bool { return setups[name] != nil })
+	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
+}
+
+// build makes a snapshot, but for its routes, with the wanted destinations, and
+// what their providers must know. The process of a provider starts when an
+// enabled destination needs it.
+func (a *App) build(cfg loaded, set *scripts.Set, wanted func(config.Destination) bool) (*snapshot, map[string]*pluginhost.Setup) {
+	next := &snapshot{cfg: cfg, since: time.Now(), templates: set, destinations: map[string]*destination{}}
+	setups := map[string]*pluginhost.Setup{}
+	for _, d := range cfg.Destinations {
+		if d.Disabled || !wanted(d) {
+			continue
+		}
+		var reaches *account
+		if account, ok := cfg.direct[d.Name]; ok {
+			reaches = &account
 		}
 		if setups[d.Use] == nil {
 			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs()}
@@ -69,7 +88,11 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 		})
 		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Provider(d.Use), named: set.Named(d.Template), account: reaches}
 	}
-	next.routes = route.New(wanted, cfg.people.Complete)
+	return next, setups
+}
+
+// apply tells providers what deliveries will name.
+func (a *App) apply(ctx context.Context, setups map[string]*pluginhost.Setup) {
 	for name, setup := range setups {
 		// One that cannot be told is started anew with the setup; its
 		// deliveries wait for that.
@@ -77,12 +100,6 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			a.logger.Warn("plugin did not take its settings and is started anew", "plugin", name, "error", err)
 		}
 	}
-	a.masker.Add(cfg.Secrets...)
-	a.current.Store(next)
-	a.guard.Set(guardRules(cfg.Config))
-	a.engine.SetDestinations(lanes)
-	a.host.Keep(func(name string) bool { return setups[name] != nil })
-	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
 }
 
 // knowsPeople reports whether there is more to know of people than events say.
@@ -151,6 +168,14 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 	if d == nil || c.Part == relay.PartDirect && d.account == nil {
 		return relay.ErrUnavailable
 	}
+	if c.Part == relay.PartDirect {
+		done = a.forgetRefused(d, c.User, done)
+	}
+	return d.provider.Deliver(a.addressed(now, d, c), done)
+}
+
+// addressed is a delivery as its provider gets it.
+func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) *pluginpb.Delivery {
 	program := d.named
 	if program == nil {
 		program = now.templates.Find(d.Use, c.EventType)
@@ -168,7 +193,6 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 	}
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)
-		done = a.forgetRefused(d, c.User, done)
 	}
-	return d.provider.Deliver(out, done)
+	return out
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // status is the body of GET /v1/status.
 func (a *App) status() any {
 	type configState struct {
+		File     string    `json:"file"` // absolute
 		Revision string    `json:"revision"`
 		Loaded   time.Time `json:"loaded"`
 		Refused  *refusal  `json:"refused"`
@@ -24,6 +26,10 @@ func (a *App) status() any {
 		Problems []relay.Problem `json:"problems"`
 	}
 	now := a.current.Load()
+	file, err := filepath.Abs(a.o.Config)
+	if err != nil {
+		file = a.o.Config
+	}
 	a.mu.Lock()
 	refused := a.refused
 	a.mu.Unlock()
@@ -35,7 +41,7 @@ func (a *App) status() any {
 		Plugins   []pluginhost.Status `json:"plugins"`
 	}{
 		Version: a.o.Version, Started: a.started.UTC(),
-		Config:    configState{now.cfg.Revision, now.since.UTC(), refused},
+		Config:    configState{file, now.cfg.Revision, now.since.UTC(), refused},
 		Templates: templateState{now.templates.Revision, notNil(now.templates.Problems())},
 		Plugins:   a.pluginStatus(),
 	}

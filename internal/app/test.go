@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,11 +39,15 @@ func (a *App) Test(ctx context.Context, name string, t api.Test) (relay.Delivery
 		return relay.Delivery{}, relay.ErrNotFound
 	}
 	d := now.cfg.Destinations[i]
-	wanted, err := now.testDelivery(d, t.To)
+	wanted, err := now.addressee(d, t.To, "$.to")
 	if err != nil {
 		return relay.Delivery{}, err
 	}
-	e, err := testEvent(t.Type, wanted.Recipient)
+	id, err := uuid.NewV7()
+	if err != nil {
+		return relay.Delivery{}, fmt.Errorf("make an event's id: %w", err)
+	}
+	e, err := sampleEvent(cmp.Or(t.Type, relay.TypeTest), wanted.Recipient, id.String(), time.Now())
 	if err != nil {
 		return relay.Delivery{}, err
 	}
@@ -59,8 +64,9 @@ func (a *App) Test(ctx context.Context, name string, t api.Test) (relay.Delivery
 	return a.outcome(ctx, e.ID)
 }
 
-// testDelivery is where a test goes.
-func (s *snapshot) testDelivery(d config.Destination, to string) (relay.NewDelivery, error) {
+// addressee is where a message to a destination goes: to its channel, or to the
+// person whom path of the request names.
+func (s *snapshot) addressee(d config.Destination, to, path string) (relay.NewDelivery, error) {
 	out := relay.NewDelivery{Destination: d.Name, Provider: d.Entry}
 	_, reaches := s.cfg.direct[d.Name]
 	switch {
@@ -69,17 +75,17 @@ func (s *snapshot) testDelivery(d config.Destination, to string) (relay.NewDeliv
 	case to == "" && s.hasChannel(d.Name):
 		return out, nil
 	case to == "":
-		return out, &api.Refusal{Path: "$.to", Reason: fmt.Sprintf("destination %s has no channel; say whom to write to, by email, phone or id", d.Name)}
+		return out, &api.Refusal{Path: path, Reason: fmt.Sprintf("destination %s has no channel; say whom to write to, by email, phone or id", d.Name)}
 	case !reaches:
-		return out, &api.Refusal{Path: "$.to", Reason: fmt.Sprintf("destination %s cannot reach people: its provider has no credentials for direct messages; relay check says which are missing", d.Name)}
+		return out, &api.Refusal{Path: path, Reason: fmt.Sprintf("destination %s cannot reach people: its provider has no credentials for direct messages; relay check says which are missing", d.Name)}
 	}
-	raw, err := json.Marshal(s.cfg.people.Complete(addressee(to, d.Entry), testSource))
+	raw, err := json.Marshal(s.cfg.people.Complete(personBy(to, d.Entry), testSource))
 	out.Recipient = string(raw)
 	return out, err
 }
 
-// addressee is the person whom an operator names by one key.
-func addressee(to, entry string) relay.Person {
+// personBy is the person whom an operator names by one key.
+func personBy(to, entry string) relay.Person {
 	to = strings.TrimSpace(to)
 	switch {
 	case strings.Contains(to, "@"):
@@ -90,11 +96,8 @@ func addressee(to, entry string) relay.Person {
 	return relay.Person{IDs: map[string]string{entry: to}}
 }
 
-// testEvent is relay.test, or the sample of a type of the catalogue.
-func testEvent(eventType, recipient string) (relay.Accepted, error) {
-	if eventType == "" {
-		eventType = relay.TypeTest
-	}
+// sampleEvent is the sample of a type of the catalogue.
+func sampleEvent(eventType, recipient, id string, now time.Time) (relay.Accepted, error) {
 	sample, ok := templates.Sample(eventType)
 	if !ok {
 		return relay.Accepted{}, &api.Refusal{Path: "$.type", Reason: fmt.Sprintf("there is no sample of type %q; there are %s", eventType, strings.Join(relay.Catalogue(), ", "))}
@@ -103,12 +106,7 @@ func testEvent(eventType, recipient string) (relay.Accepted, error) {
 	if err := json.Unmarshal(sample, &e); err != nil {
 		return relay.Accepted{}, fmt.Errorf("the sample of %s: %w", eventType, err)
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return relay.Accepted{}, fmt.Errorf("make an event's id: %w", err)
-	}
-	now := time.Now()
-	e.ID, e.Type, e.Source, e.Time = relay.StringID(id.String()), eventType, testSource, now.UTC().Truncate(time.Millisecond)
+	e.ID, e.Type, e.Source, e.Time = relay.StringID(id), eventType, testSource, now.UTC().Truncate(time.Millisecond)
 	if recipient != "" {
 		var p relay.Person
 		if err := json.Unmarshal([]byte(recipient), &p); err != nil {
@@ -120,7 +118,7 @@ func testEvent(eventType, recipient string) (relay.Accepted, error) {
 	if err != nil {
 		return relay.Accepted{}, err
 	}
-	return relay.Accepted{ID: id.String(), Source: testSource, Type: eventType, Level: e.Level, Title: e.Title, Body: body, At: now}, nil
+	return relay.Accepted{ID: id, Source: testSource, Type: eventType, Level: e.Level, Title: e.Title, Body: body, At: now}, nil
 }
 
 // outcome waits for the only delivery of an event.

@@ -5,6 +5,10 @@ import "strings"
 // maxSuggested is the longest text that is compared: the cost is its square.
 const maxSuggested = 64
 
+// Suggest is "; did you mean x?" for the candidate that is nearest to a text, or
+// nothing, for words that are not about a file.
+func Suggest(text string, candidates []string) string { return suggest(text, candidates) }
+
 // suggest is "; did you mean x?" for the candidate that is nearest to a text,
 // or nothing where none is near.
 func suggest(text string, candidates []string) string {

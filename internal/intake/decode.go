@@ -25,6 +25,7 @@ type options struct {
 	key      string // Idempotency-Key; for events that have no id
 	now      time.Time
 	original []byte // what the sender really sent, where a script made the events from it
+	id       string // relay's own for the event; empty: a new one
 	empty    bool   // an array may be empty
 }
 
@@ -44,6 +45,25 @@ func decode(body []byte, o options) (events []relay.Accepted, array bool, p *pro
 	}
 	return nil, false, refuse([]problem.Fault{{Path: "$", Message: "is neither an event nor an array of events"}})
 }
+
+// Decode reads one event as the door would, without accepting it: for previews.
+// path is where it stands in a larger body, such as "$.event"; empty: "$". id is
+// relay's own for it, empty: a new one. The error is a *problem.Problem.
+func Decode(body []byte, path, id string, now time.Time) (relay.Accepted, error) {
+	if path == "" {
+		path = place(false, 0)
+	}
+	if err := check(body); err != nil {
+		return relay.Accepted{}, problem.New(http.StatusBadRequest, noEvent+": "+err.Error())
+	}
+	e, faults := decodeEvent(bytes.TrimSpace(body), path, options{source: defaultSource, now: now, id: id})
+	if p := refuseAs(noEvent, faults); p != nil {
+		return relay.Accepted{}, p
+	}
+	return e, nil
+}
+
+const noEvent = "this is no event"
 
 func decodeArray(body []byte, o options) ([]relay.Accepted, []problem.Fault) {
 	raw := elements(body)

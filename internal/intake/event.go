@@ -70,9 +70,12 @@ func decodeEvent(raw []byte, path string, o options) (relay.Accepted, []problem.
 		return relay.Accepted{}, r.faults
 	}
 	e := relay.Accepted{
-		ID:     uuid.Must(uuid.NewV7()).String(), // without randomness nothing runs at all
+		ID:     o.id,
 		Digest: sha256.Sum256(raw),
 		At:     o.now,
+	}
+	if e.ID == "" {
+		e.ID = uuid.Must(uuid.NewV7()).String() // without randomness nothing runs at all
 	}
 	r.split(withoutHidden(raw))
 	e.Key, e.Type, e.Source = r.key(o.key), r.eventType(), r.source(o.source)

@@ -26,6 +26,10 @@ func place(array bool, i int) string {
 
 // refuse is the answer to faults; nil where there are none.
 func refuse(faults []problem.Fault) *problem.Problem {
+	return refuseAs("nothing was accepted", faults)
+}
+
+func refuseAs(words string, faults []problem.Fault) *problem.Problem {
 	if len(faults) == 0 {
 		return nil
 	}
@@ -37,7 +41,7 @@ func refuse(faults []problem.Fault) *problem.Problem {
 	case n > 1:
 		first = fmt.Sprintf("%d faults, the first is %s", n, first)
 	}
-	return problem.New(http.StatusBadRequest, "nothing was accepted: "+first, faults...)
+	return problem.New(http.StatusBadRequest, words+": "+first, faults...)
 }
 
 // cut is text short enough to be quoted.

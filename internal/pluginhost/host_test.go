@@ -158,6 +158,20 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
+func TestPreview(t *testing.T) {
+	_, p, _ := started(t)
+	resp, err := p.Preview(t.Context(), &pluginpb.Delivery{
+		Id: "delivery", Settings: "s1", Template: "t1", Event: []byte(`{"title":"exit"}`), Context: &pluginpb.Context{}, TimeoutMs: 1000,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Sent, it would end the process.
+	if r, size := plugin.DecodePreview(resp); string(r.Request.Body) != "exit" || size.Used != 4 || !p.Ready() {
+		t.Errorf("report %+v, size %+v", r, size)
+	}
+}
+
 func TestManyInFlightAreEachAnsweredOnce(t *testing.T) {
 	_, p, _ := started(t)
 	const n = 2000

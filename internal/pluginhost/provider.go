@@ -92,6 +92,17 @@ func (p *Provider) Resolve(ctx context.Context, in *pluginpb.ResolveRequest) (ou
 	return s.resolve(ctx, in)
 }
 
+// Preview asks for what a delivery would send, within the time that it has. Its
+// errors are those of Resolve; what a template or the provider refuses is in
+// the answer.
+func (p *Provider) Preview(ctx context.Context, d *pluginpb.Delivery) (*pluginpb.PreviewResponse, error) {
+	s := p.session.Load()
+	if s == nil {
+		return nil, relay.ErrUnavailable
+	}
+	return s.preview(ctx, d)
+}
+
 // run keeps a process running until ctx ends.
 func (p *Provider) run(ctx context.Context) {
 	var wait backoff

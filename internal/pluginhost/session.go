@@ -48,7 +48,7 @@ type session struct {
 	mu       sync.Mutex // guards the fields below
 	closed   bool       // no more deliveries
 	inflight map[uint64]*flight
-	calls    int                  // of look-ups, not answered; those that the end of the process left so included
+	calls    int                  // of look-ups and previews, not answered; those that the end of the process left so included
 	lost     int                  // deliveries that the end of the process left unanswered
 	queue    []*pluginpb.Delivery // not yet written to the stream
 	cancels  []uint64
@@ -158,9 +158,28 @@ func (s *session) deliver(d *pluginpb.Delivery, done func(relay.Report)) bool {
 	return true
 }
 
-// resolve makes a look-up, whose time the request says. A process that does not
-// answer it hangs.
+// resolve makes a look-up, whose time the request says.
 func (s *session) resolve(ctx context.Context, in *pluginpb.ResolveRequest) (out *pluginpb.ResolveResponse, alone bool, err error) {
+	alone, err = s.ask(ctx, in.TimeoutMs, "a look-up", func(ctx context.Context) error {
+		out, err = s.client.Resolve(ctx, in)
+		return err
+	})
+	return out, alone, err
+}
+
+// preview makes a preview, which has the time of its delivery.
+func (s *session) preview(ctx context.Context, d *pluginpb.Delivery) (out *pluginpb.PreviewResponse, err error) {
+	_, err = s.ask(ctx, d.TimeoutMs, "a preview", func(ctx context.Context) error {
+		out, err = s.client.Preview(ctx, &pluginpb.PreviewRequest{Delivery: d})
+		return err
+	})
+	return out, err
+}
+
+// ask makes a call beside the stream. A process that does not answer it within
+// its time and graceTime hangs. With an error, alone reports that the process
+// had nothing else to do.
+func (s *session) ask(ctx context.Context, timeoutMs int64, what string, call func(context.Context) error) (alone bool, err error) {
 	s.mu.Lock()
 	closed := s.closed
 	if !closed {
@@ -168,11 +187,11 @@ func (s *session) resolve(ctx context.Context, in *pluginpb.ResolveRequest) (out
 	}
 	s.mu.Unlock()
 	if closed {
-		return nil, false, relay.ErrUnavailable
+		return false, relay.ErrUnavailable
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutMs)*time.Millisecond+graceTime)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(timeoutMs)*time.Millisecond+graceTime)
 	defer cancel()
-	out, err = s.client.Resolve(ctx, in)
+	err = call(ctx)
 	ended := err != nil && (s.proc.conn.Exited.Err() != nil || status.Code(err) == codes.Unavailable)
 	s.mu.Lock()
 	alone = s.calls == 1 && len(s.inflight)+s.lost == 0
@@ -183,14 +202,14 @@ func (s *session) resolve(ctx context.Context, in *pluginpb.ResolveRequest) (out
 	s.mu.Unlock()
 	switch {
 	case err == nil:
-		return out, false, nil
+		return false, nil
 	case ended:
-		err = fmt.Errorf("plugin %s ended before it answered a look-up", s.name)
+		err = fmt.Errorf("plugin %s ended before it answered %s", s.name, what)
 	case status.Code(err) == codes.DeadlineExceeded:
-		err = fmt.Errorf("plugin %s hangs: a look-up was not answered %s after its timeout", s.name, graceTime)
+		err = fmt.Errorf("plugin %s hangs: %s was not answered %s after its timeout", s.name, what, graceTime)
 		s.end(err)
 	}
-	return nil, alone, err
+	return alone, err
 }
 
 func (s *session) signal() {

@@ -22,4 +22,5 @@
 //	locales/<language>.json         translations for t(): one object of texts
 //	lib/, *.d.ts, names that begin  never templates themselves; what is in lib
 //	with "_" or "."                 and behind "_" can be imported
+//	testdata/                       not read: what tests of templates compare with
 package scripts

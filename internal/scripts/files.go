@@ -25,6 +25,7 @@ const (
 const (
 	localesDirectory = "locales/"
 	libraryDirectory = "lib/"
+	testsDirectory   = "testdata" // fixtures of relay template test
 )
 
 // readFiles reads every file that matters, links followed. Problems name files
@@ -70,6 +71,9 @@ func (w *walker) directory(name string, above []fs.FileInfo) error {
 			continue
 		}
 		child := path.Join(name, e.Name())
+		if child == testsDirectory {
+			continue
+		}
 		info, err := fs.Stat(w.fsys, child)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a dangling link, or gone since

@@ -128,6 +128,9 @@ func (s *Set) Source(name string) *relay.Program {
 	return s.builtIn.named(file)
 }
 
+// Own reports whether a template of this set is the operator's.
+func (s *Set) Own(p *relay.Program) bool { return p != nil && s.own.files[p.Name] == p }
+
 // Programs lists every template, the operator's first and each part sorted by
 // name. Source scripts are not among them. The slice belongs to the set.
 func (s *Set) Programs() []*relay.Program { return s.programs }

@@ -302,6 +302,7 @@ type Limits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rate          string                 `protobuf:"bytes,1,opt,name=rate,proto3" json:"rate,omitempty"`                // such as "1/s" or "20/m"; empty: none
 	Concurrency   uint32                 `protobuf:"varint,2,opt,name=concurrency,proto3" json:"concurrency,omitempty"` // deliveries of one destination at a time; 0: 1
+	Body          int64                  `protobuf:"varint,3,opt,name=body,proto3" json:"body,omitempty"`               // bytes of a request's body that the vendor takes; 0: none is known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -346,6 +347,13 @@ func (x *Limits) GetRate() string {
 func (x *Limits) GetConcurrency() uint32 {
 	if x != nil {
 		return x.Concurrency
+	}
+	return 0
+}
+
+func (x *Limits) GetBody() int64 {
+	if x != nil {
+		return x.Body
 	}
 	return 0
 }
@@ -1953,8 +1961,13 @@ func (x *PreviewRequest) GetDelivery() *Delivery {
 }
 
 type PreviewResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Report        *Report                `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"` // the verdict is SKIPPED, MESSAGE_REFUSED or unspecified
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The verdict is SKIPPED, MESSAGE_REFUSED, TEMPORARY or unspecified. The
+	// bodies are whole.
+	Report        *Report `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	Size          int64   `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`   // how big the request is, as the vendor counts
+	Limit         int64   `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"` // the most that the vendor takes; 0: none is known
+	Unit          string  `protobuf:"bytes,4,opt,name=unit,proto3" json:"unit,omitempty"`    // what is counted; empty: bytes of the body
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1994,6 +2007,27 @@ func (x *PreviewResponse) GetReport() *Report {
 		return x.Report
 	}
 	return nil
+}
+
+func (x *PreviewResponse) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *PreviewResponse) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *PreviewResponse) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
 }
 
 type CompileRequest struct {
@@ -2426,10 +2460,11 @@ const file_provider_proto_rawDesc = "" +
 	"\bmatch_by\x18\x01 \x03(\tR\amatchBy\x12 \n" +
 	"\vconcurrency\x18\x02 \x01(\rR\vconcurrency\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\x03 \x01(\x03R\ttimeoutMs\">\n" +
+	"timeout_ms\x18\x03 \x01(\x03R\ttimeoutMs\"R\n" +
 	"\x06Limits\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\tR\x04rate\x12 \n" +
-	"\vconcurrency\x18\x02 \x01(\rR\vconcurrency\"\x92\x01\n" +
+	"\vconcurrency\x18\x02 \x01(\rR\vconcurrency\x12\x12\n" +
+	"\x04body\x18\x03 \x01(\x03R\x04body\"\x92\x01\n" +
 	"\bSettings\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12 \n" +
 	"\vdestination\x18\x02 \x01(\tR\vdestination\x12\x14\n" +
@@ -2561,9 +2596,12 @@ const file_provider_proto_rawDesc = "" +
 	"\akeep_ms\x18\x02 \x01(\x03R\x06keepMs\x12/\n" +
 	"\x06report\x18\x03 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"G\n" +
 	"\x0ePreviewRequest\x125\n" +
-	"\bdelivery\x18\x01 \x01(\v2\x19.relay.plugin.v1.DeliveryR\bdelivery\"B\n" +
+	"\bdelivery\x18\x01 \x01(\v2\x19.relay.plugin.v1.DeliveryR\bdelivery\"\x80\x01\n" +
 	"\x0fPreviewResponse\x12/\n" +
-	"\x06report\x18\x01 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xa6\x01\n" +
+	"\x06report\x18\x01 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x03R\x05limit\x12\x12\n" +
+	"\x04unit\x18\x04 \x01(\tR\x04unit\"\xa6\x01\n" +
 	"\x0eCompileRequest\x12@\n" +
 	"\x05files\x18\x01 \x03(\v2*.relay.plugin.v1.CompileRequest.FilesEntryR\x05files\x12\x18\n" +
 	"\aentries\x18\x02 \x03(\tR\aentries\x1a8\n" +

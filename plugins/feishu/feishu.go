@@ -38,7 +38,7 @@ func (p *Provider) Describe() plugin.Description {
 		Version:           post.Version(),
 		ProviderSchema:    json.RawMessage(providerSchema),
 		DestinationSchema: json.RawMessage(destinationSchema),
-		Limits:            plugin.Limits{Rate: perMinute, Concurrency: 1},
+		Limits:            plugin.Limits{Rate: perMinute, Concurrency: 1, Body: maxBody},
 		Direct:            plugin.DirectLimits{MatchBy: []string{plugin.ByEmail, plugin.ByPhone}},
 	}
 }

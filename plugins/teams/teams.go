@@ -38,7 +38,7 @@ func (p *Provider) Describe() plugin.Description {
 		Version:           post.Version(),
 		ProviderSchema:    json.RawMessage(providerSchema),
 		DestinationSchema: json.RawMessage(destinationSchema),
-		Limits:            plugin.Limits{Rate: rate, Concurrency: 1},
+		Limits:            plugin.Limits{Rate: rate, Concurrency: 1, Body: maxNative},
 		// The first message to a person takes up to a dozen calls.
 		Direct: plugin.DirectLimits{MatchBy: []string{plugin.ByEmail}, Timeout: 30 * time.Second},
 	}
