@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/relay-sidecar/relay"
 )
@@ -45,6 +46,30 @@ func withPeople(event []byte, known func(p relay.Person, source string) (relay.P
 	}
 	out.Write(event[from:])
 	return out.Bytes()
+}
+
+// withRecipients is an event with more recipients.
+func withRecipients(event []byte, more []relay.Person) []byte {
+	if len(more) == 0 {
+		return event
+	}
+	fields := members(event)
+	var recipients []json.RawMessage
+	_ = json.Unmarshal(fields["recipients"].raw, &recipients) // canonical JSON
+	for _, p := range more {
+		raw, _ := json.Marshal(p) // strings
+		recipients = append(recipients, raw)
+	}
+	added, _ := json.Marshal(recipients) // raw JSON
+	if old, ok := fields["recipients"]; ok {
+		return slices.Concat(event[:old.at], added, event[old.at+len(old.raw):])
+	}
+	// Canonical JSON has them before data, which comes last.
+	end := len(event) - len("}")
+	if data, ok := fields["data"]; ok {
+		end = data.at - len(`,"data":`)
+	}
+	return slices.Concat(event[:end], []byte(`,"recipients":`), added, event[end:])
 }
 
 // part replaces size bytes of an event.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/intake"
 	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/internal/store"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
@@ -32,7 +33,7 @@ func (d *door) send(body string, headers ...string) answer {
 func newSource(t *testing.T, events string) *door {
 	t.Helper()
 	d := newDoor(t, store.Options{})
-	d.sources["app"] = &relay.Program{Name: "sources/app.ts"}
+	d.sources["app"] = intake.Source{Script: &relay.Program{Name: "sources/app.ts"}}
 	d.convert = func([]byte) (string, string, error) { return events, "", nil }
 	return d
 }
@@ -165,8 +166,8 @@ func TestSourceAnswers(t *testing.T) {
 			result: `{"status":429,"error":"too many deliveries wait (store.max_pending); send the event again later","skip":"","events":[]}`},
 		{name: "TooLarge", body: strings.Repeat("b", maxBody+1),
 			result: `{"status":413,"error":"the body is larger than 1048576 bytes (server.max_body); send fewer events at once, or less data","skip":"","events":[]}`},
-		{name: "Compressed", body: "b", header: "Content-Encoding: gzip",
-			result: `{"status":415,"error":"Content-Encoding \"gzip\" is not taken; send the body as it is","skip":"","events":[]}`},
+		{name: "Compressed", body: "b", header: "Content-Encoding: br",
+			result: `{"status":415,"error":"Content-Encoding \"br\" is not taken; send the body as it is, or as gzip or deflate","skip":"","events":[]}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -237,7 +238,7 @@ func TestSourceScripts(t *testing.T) {
 		t.Fatal(err, set.Problems())
 	}
 	for _, name := range []string{"bytebase", "items"} {
-		d.sources[name] = set.Source(name)
+		d.sources[name] = intake.Source{Script: set.Source(name)}
 	}
 	var running *relay.Program // one request at a time
 	d.convert = func(request []byte) (string, string, error) {
@@ -249,7 +250,7 @@ func TestSourceScripts(t *testing.T) {
 		return reply.Status, reply.ContentType, string(reply.Body), reply.Custom, err
 	}
 	send := func(name, query, body string, headers ...string) answer {
-		running = d.sources[name]
+		running = d.sources[name].Script
 		return d.do(d.source, "/v1/sources/"+name+query, body, headers...)
 	}
 
