@@ -118,6 +118,7 @@ function commonMark(s: string): string {
       return part
         .replace(/<(https?:[^|>]+|mailto:[^|>]+)\|([^>]*)>/g, "[$2](<$1>)")
         .replace(/<([@#!][^>]*)>/g, (_, ref) => called(ref))
+        .replace(/<[^\s|>]+\|([^>]+)>/g, (whole, label) => (/^<(https?|mailto):/.test(whole) ? whole : label))
         .replace(/(^|[^*\w])\*([^*\n]+)\*(?![*\w])/g, "$1**$2**")
         .replace(/(^|[^~\w])~([^~\n]+)~(?![~\w])/g, "$1~~$2~~");
     })
