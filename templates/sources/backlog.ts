@@ -53,8 +53,8 @@ export default function (request: Request): SourceResult {
   const number = Number(said(type) ?? NaN);
   const kind = kindOf(number, c);
   const space = text(request.settings.space_url).replace(/\/+$/, "");
-  const projectKey = said(project?.projectKey);
-  const issueKey = said(c.key_id) && projectKey ? `${projectKey}-${said(c.key_id)}` : undefined;
+  const projectKey = text(said(project?.projectKey)) || undefined;
+  const issueKey = text(said(c.key_id)) && projectKey ? `${projectKey}-${text(c.key_id)}` : undefined;
 
   const event: any = { id: id(key) ?? sha256(request.body), type: kind, level: level(kind, c), title: heading(number, kind, c, issueKey) };
   // Where the project writes Markdown, what people wrote is Markdown.

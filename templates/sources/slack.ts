@@ -19,7 +19,7 @@ export default function (request: Request): SourceResult {
   const event: any = { type: typed(request.query.type ?? body.metadata?.event_type, "message.posted") };
   if (event.type.startsWith("relay.")) event.type = "message." + event.type;
   const named = plain(header?.text?.text) || plain(head) || plain(first.title) || plain(first.pretext) || plain(body.text) || plain(first.fallback);
-  event.title = title(named, plain(sections[0]), plain(first.text));
+  event.title = title(named, plain(sections[0]?.split("\n")[0]), plain(first.text));
   if (!event.title) throw new TypeError("no_text: the message has no text, block or attachment with words");
   event.level = level(body, attachments, event.title);
   // What the title says whole need not be said again.
@@ -139,6 +139,7 @@ function plain(s: any): string {
     .replace(/<(?:https?:|mailto:)[^|>]+\|([^>]*)>/g, "$1")
     .replace(/<((?:https?|mailto):[^>]+)>/g, "$1")
     .replace(/<([@#!][^>]*)>/g, (_, ref) => called(ref))
+    .replace(/\*\*([^*]+)\*\*/g, "$1")
     .replace(/(^|\W)[*_~`]+([^*_~`\n]+)[*_~`]+(?!\w)/g, "$1$2");
   return unescaped(bare).replace(/\s+/g, " ").trim();
 }
