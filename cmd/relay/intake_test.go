@@ -172,6 +172,43 @@ destinations: {out: {provider: custom, url: %q, format: event}}
 	}
 }
 
+// TestAddedRecipients: a source's recipients are in every event of it, and a
+// destination's in every event that goes to it, with all that people knows.
+func TestAddedRecipients(t *testing.T) {
+	h := newHook(t)
+	p := startRelay(t, workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(`
+server: {listen: 127.0.0.1:0}
+store: {path: ./store}
+people:
+  - {name: Ann, email: ann@example.com, slack: U012AB3CD}
+  - {email: bob@example.com, backlog: "7002"}
+sources:
+  bytebase: {recipients: [slack:U012AB3CD]}
+  backlog: {recipients: [Ann]}
+destinations:
+  out: {provider: custom, url: %q, format: event, recipients: ["+8613800000000"]}
+`, h.URL)}))
+	p.call("POST", "/v1/sources/bytebase", `{"activity_type":"bb.issue.create","title":"one","link":"not a link","created_ts":1}`, nil)
+	p.call("POST", "/v1/sources/backlog", `{"id":1,"type":1,"project":{"projectKey":"P"},"content":{"key_id":1,"summary":"two"},"notifications":[{"user":{"id":7002,"name":"Bob"}}]}`, nil)
+	p.accept(`{"type":"x","title":"three"}`)
+	p.until("all arrived", func() bool { return len(h.all()) == 3 })
+	const ann, phone = `{"name":"Ann","email":"ann@example.com","ids":{"slack":"U012AB3CD"}}`, `{"phone":"+8613800000000"}`
+	want := map[string]string{
+		"one":     "[" + ann + "," + phone + "]",
+		"P-1 two": `[{"email":"bob@example.com","id":7002,"ids":{"backlog":"7002"},"name":"Bob"},` + ann + "," + phone + "]",
+		"three":   "[" + phone + "]",
+	}
+	for _, body := range h.all() {
+		var e struct {
+			Title      string
+			Recipients json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(body), &e); err != nil || string(e.Recipients) != want[e.Title] {
+			t.Errorf("%s: got recipients %s, want %s", e.Title, e.Recipients, want[e.Title])
+		}
+	}
+}
+
 // TestReadmeExamplesRun runs what README.md says to copy into an app, as it
 // stands there but for relay's address, where the language is installed.
 func TestReadmeExamplesRun(t *testing.T) {
