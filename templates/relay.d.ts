@@ -183,6 +183,8 @@ declare module "relay" {
     status: number;
     /** Empty where all went well. */
     error?: string;
+    /** Why there is no event; empty where there is one. */
+    skip?: string;
     events?: { id: string; deliveries: number; duplicate: boolean }[];
   }
 

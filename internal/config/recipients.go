@@ -25,7 +25,7 @@ func (l *loader) recipients(n, root *node) {
 		case len(found) > 1:
 			l.fault(key, "%s is the name of %d people; write the email, phone or an id of the one who is meant", show(key), len(found))
 		case len(found) == 0 && !anEmail.MatchString(key.text) && !aPhone.MatchString(key.text):
-			l.fault(key, "%s is nobody of people; write an email, a phone, or what an entry of people has: a name, an id, or <name>:<id> such as slack:U012AB3CD", show(key))
+			l.fault(key, "%s is nobody of people; write an email, a phone, or what an entry of people has: a name, an id, or <provider>:<id>", show(key))
 		}
 	}
 }
