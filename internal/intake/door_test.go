@@ -33,7 +33,8 @@ type door struct {
 	sources    map[string]intake.Source
 	convert    func(request []byte) (events, reason string, err error)
 	answer     func(result []byte) (status int, contentType, body string, custom bool, err error)
-	appendFail error // what Append answers instead of storing
+	admit      func(*http.Request) (func([]byte) *problem.Problem, *problem.Problem) // nil: everybody
+	appendFail error                                                                 // what Append answers instead of storing
 	log        bytes.Buffer
 
 	events, source http.Handler
@@ -56,6 +57,12 @@ func newDoor(t testing.TB, o store.Options) *door {
 	}
 	d := &door{TB: t, Store: s, routes: route.New(wanted, func(p relay.Person, _ string) relay.Person { return p }), sources: map[string]intake.Source{}}
 	in := &intake.Door{Backend: d, MaxBody: func() int64 { return maxBody }, Logger: slog.New(slog.NewTextHandler(&d.log, nil))}
+	in.Admit = func(r *http.Request) (func([]byte) *problem.Problem, *problem.Problem) {
+		if d.admit == nil {
+			return nil, nil
+		}
+		return d.admit(r)
+	}
 	mux := http.NewServeMux() // for the path value
 	mux.Handle("POST /v1/sources/{name}", in.Sources())
 	d.events, d.source = in.Events(), mux
