@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,9 +50,8 @@ func (d *Door) convert(w http.ResponseWriter, r *http.Request, name string, sour
 		if p := verify(wire); p != nil {
 			return nil, "", p
 		}
-		if key == "" {
-			key = r.Header.Get("Webhook-Id") // the same over all tries of a signed message
-		}
+		// The same over all tries of a signed message.
+		key = cmp.Or(key, r.Header.Get("Webhook-Id"), r.Header.Get("Svix-Id"))
 	}
 	now := time.Now()
 	converted, reason, err := d.Backend.Convert(r.Context(), source.Script, sourceRequest(r, body, source.Settings), now)
