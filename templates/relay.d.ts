@@ -164,8 +164,11 @@ declare module "relay" {
     body: string;
     /** The source's own settings in relay.yaml. */
     settings: Record<string, any>;
-    /** The body read as JSON, with ids above 2^53 as exact strings. Throws where it is none. */
-    json(): any;
+    /**
+     * The body read as JSON, with ids above 2^53 as exact strings; or a text that
+     * the body carries. Throws where it is none.
+     */
+    json(text?: string): any;
   }
 
   /** An event as a source makes it: relay fills in what is missing and checks it. */
@@ -180,6 +183,8 @@ declare module "relay" {
     status: number;
     /** Empty where all went well. */
     error?: string;
+    /** Why there is no event; empty where there is one. */
+    skip?: string;
     events?: { id: string; deliveries: number; duplicate: boolean }[];
   }
 

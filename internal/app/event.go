@@ -3,8 +3,10 @@ package app
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/people"
 )
 
 // withPeople is an event whose actor and recipients have all that relay knows
@@ -45,6 +47,45 @@ func withPeople(event []byte, known func(p relay.Person, source string) (relay.P
 	}
 	out.Write(event[from:])
 	return out.Bytes()
+}
+
+// withRecipients is an event with more recipients. Who is among them already is
+// not added, so that a channel calls nobody twice.
+func withRecipients(event []byte, more []relay.Person) []byte {
+	if len(more) == 0 {
+		return event
+	}
+	fields := members(event)
+	var recipients []json.RawMessage
+	var known []relay.Person
+	_ = json.Unmarshal(fields["recipients"].raw, &recipients) // canonical JSON
+	_ = json.Unmarshal(fields["recipients"].raw, &known)
+	for _, p := range more {
+		if !slices.ContainsFunc(known, func(q relay.Person) bool { return samePerson(p, q) }) {
+			raw, _ := json.Marshal(p) // strings
+			recipients = append(recipients, raw)
+		}
+	}
+	added, _ := json.Marshal(recipients) // raw JSON
+	if old, ok := fields["recipients"]; ok {
+		return slices.Concat(event[:old.at], added, event[old.at+len(old.raw):])
+	}
+	// Canonical JSON has them before data, which comes last.
+	end := len(event) - len("}")
+	if data, ok := fields["data"]; ok {
+		end = data.at - len(`,"data":`)
+	}
+	return slices.Concat(event[:end], []byte(`,"recipients":`), added, event[end:])
+}
+
+// samePerson reports whether two persons share a key.
+func samePerson(p, q relay.Person) bool {
+	for name, id := range p.IDs {
+		if q.IDs[name] == id && id != "" {
+			return true
+		}
+	}
+	return p.Email != "" && people.Email(p.Email) == people.Email(q.Email) || p.Phone != "" && people.Phone(p.Phone) == people.Phone(q.Phone)
 }
 
 // part replaces size bytes of an event.

@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"time"
@@ -128,15 +130,16 @@ func needsRestart(running, next *config.Config) error {
 	return nil
 }
 
-// logMissingTemplates says which destinations name a template that there is
-// not; the library says what is wrong with those that there are.
+// logMissingTemplates says which destinations and sources name a script that
+// there is not; the library says what is wrong with those that there are.
 func (a *App) logMissingTemplates() {
 	now := a.current.Load()
 	for _, p := range missingTemplates(now.cfg.Config, now.templates) {
-		a.logger.Error("template missing; one is found by the event's type instead", "problem", p.Error())
+		a.logger.Error("template or source script missing", "problem", p.Error())
 	}
 }
 
+// missingTemplates are the scripts that relay.yaml asks for and that there are not.
 func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {
 	var missing []relay.Problem
 	for _, d := range cfg.Destinations {
@@ -146,11 +149,21 @@ func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {
 			missing = append(missing, p)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
+		if script := cfg.Sources[name].Script; set.Source(cmp.Or(script, name)) == nil {
+			p := cfg.Place("sources", name)
+			if script != "" {
+				p = cfg.Place("sources", name, "script")
+			}
+			p.Message = fmt.Sprintf("there is no usable script %q below %s", cmp.Or(script, "sources/"+name+".ts"), cfg.Templates)
+			missing = append(missing, p)
+		}
+	}
 	return missing
 }
 
 func guardRules(cfg *config.Config) guard.Rules {
-	r := guard.Rules{Hosts: slices.Clone(cfg.Server.Hosts), Sources: map[string]string{}}
+	r := guard.Rules{Hosts: slices.Clone(cfg.Server.Hosts), Sources: map[string]guard.Source{}}
 	for _, l := range cfg.Server.Listen {
 		if host, _, err := net.SplitHostPort(l.Address); err == nil && l.Network != "unix" {
 			r.Hosts = append(r.Hosts, host) // a name that relay listens on is its own
@@ -160,7 +173,29 @@ func guardRules(cfg *config.Config) guard.Rules {
 		r.Tokens = append(r.Tokens, guard.Token{Value: t.Token.Reveal(), Scope: guard.Scope(t.Scope)})
 	}
 	for name, s := range cfg.Sources {
-		r.Sources[name] = s.Token.Reveal()
+		r.Sources[name] = guard.Source{Token: s.Token.Reveal(), Verifiers: verifiers(s)}
 	}
 	return r
+}
+
+// verifiers are the ways in which a source's sender signs.
+func verifiers(s config.Source) []guard.Verifier {
+	var all []guard.Verifier
+	if len(s.HMAC.Secret) > 0 {
+		v := guard.HMAC{Header: s.HMAC.Header, Prefix: s.HMAC.Prefix, Algorithm: s.HMAC.Algorithm, Encoding: s.HMAC.Encoding}
+		for _, secret := range s.HMAC.Secret {
+			v.Secrets = append(v.Secrets, secret.Reveal())
+		}
+		all = append(all, v)
+	}
+	if len(s.StandardWebhooks.Secret) > 0 {
+		v := guard.StandardWebhooks{}
+		for _, secret := range s.StandardWebhooks.Secret {
+			if key, err := config.ParseWebhookSecret(secret.Reveal()); err == nil { // it was checked
+				v.Keys = append(v.Keys, key)
+			}
+		}
+		all = append(all, v)
+	}
+	return all
 }

@@ -58,7 +58,7 @@ func removeStaleSocket(path string) error {
 
 // newServer puts both doors behind the guard.
 func (a *App) newServer() *http.Server {
-	in := &intake.Door{Backend: a, Logger: a.logger, MaxBody: func() int64 { return a.current.Load().cfg.Server.MaxBody }}
+	in := &intake.Door{Backend: a, Logger: a.logger, Admit: a.admit, MaxBody: func() int64 { return a.current.Load().cfg.Server.MaxBody }}
 	op := &api.Door{Log: a.store, Destinations: a, Status: a.status, Ready: a.readiness, Logger: a.logger, MaxBody: in.MaxBody, Reload: func(ctx context.Context) (any, error) {
 		if err := a.Reload(ctx); err != nil {
 			return nil, err
@@ -70,7 +70,7 @@ func (a *App) newServer() *http.Server {
 	read := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeRead, h) }
 	admin := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeAdmin, h) }
 	mux.Handle("POST /v1/events", events(in.Events()))
-	mux.Handle("POST /v1/sources/{name}", a.guard.RequireSource(a.accepting(in.Sources())))
+	mux.Handle("POST /v1/sources/{name}", in.Sources())
 	mux.Handle("GET /v1/events", read(op.EventByKey))
 	mux.Handle("GET /v1/events/{id}", read(op.Event))
 	mux.Handle("GET /v1/deliveries", read(op.Deliveries))
@@ -99,14 +99,30 @@ func (a *App) newServer() *http.Server {
 // accepting answers 503 while relay shuts down.
 func (a *App) accepting(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !a.ready.Load() {
-			p := problem.New(http.StatusServiceUnavailable, "relay is shutting down; send the event again")
-			p.RetryAfter = time.Second
+		if p := a.stopping(); p != nil {
 			p.Write(w)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// admit is both for a source's door, which words refusals itself.
+func (a *App) admit(r *http.Request) (verify func([]byte) *problem.Problem, p *problem.Problem) {
+	if verify, p = a.guard.Admit(r); p == nil {
+		p = a.stopping()
+	}
+	return verify, p
+}
+
+// stopping refuses events while relay shuts down.
+func (a *App) stopping() *problem.Problem {
+	if a.ready.Load() {
+		return nil
+	}
+	p := problem.New(http.StatusServiceUnavailable, "relay is shutting down; send the event again")
+	p.RetryAfter = time.Second
+	return p
 }
 
 // notFound words the mux's own answers like all others.

@@ -1,13 +1,16 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/delivery"
+	"github.com/relay-sidecar/relay/internal/intake"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/route"
 	"github.com/relay-sidecar/relay/internal/scripts"
@@ -38,7 +41,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	var wanted []route.Destination
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
-		wants := route.Destination{Name: d.Name, Provider: d.Entry, Disabled: d.Disabled, Events: d.Events, Match: d.Match}
+		wants := route.Destination{Name: d.Name, Provider: d.Entry, Disabled: d.Disabled, Events: d.Events, Match: d.Match, Recipients: persons(d.Recipients)}
 		_, hasChannel := cfg.windows[d.Name]
 		wants.PeopleOnly = !hasChannel
 		channel := delivery.Destination{
@@ -140,8 +143,26 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 	return appended, nil
 }
 
-// Source is the script of a source.
-func (a *App) Source(name string) *relay.Program { return a.current.Load().templates.Source(name) }
+// Source is what serves a source: what relay.yaml says of it, and a script that
+// it names or that has its name.
+func (a *App) Source(name string) (intake.Source, bool) {
+	now := a.current.Load()
+	s := now.cfg.Sources[name]
+	out := intake.Source{Script: now.templates.Source(cmp.Or(s.Script, name)), Settings: s.Settings}
+	if len(s.Recipients) > 0 {
+		out.Recipients, _ = json.Marshal(persons(s.Recipients)) // strings
+	}
+	return out, out.Script != nil
+}
+
+// persons are recipients of relay.yaml as events have them.
+func persons(all []config.Person) []relay.Person {
+	var out []relay.Person
+	for _, p := range all {
+		out = append(out, relay.Person{Name: p.Name, Email: p.Email, Phone: p.Phone, IDs: p.IDs})
+	}
+	return out
+}
 
 // Convert runs a source script in the script child.
 func (a *App) Convert(ctx context.Context, p *relay.Program, request []byte, now time.Time) ([]byte, string, error) {
@@ -188,8 +209,9 @@ func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) *pluginp
 			Destination: d.Name, Provider: d.Use, Language: d.Language, TimeZone: d.TimeZone, NowMs: c.Created.UnixMilli(),
 		},
 	}
+	out.Event = withRecipients(out.Event, persons(d.Recipients))
 	if now.knowsPeople() {
-		out.Event = withPeople(c.Event, func(p relay.Person, source string) (relay.Person, bool) { return a.known(now, d, p, source) })
+		out.Event = withPeople(out.Event, func(p relay.Person, source string) (relay.Person, bool) { return a.known(now, d, p, source) })
 	}
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)

@@ -143,6 +143,7 @@ type Destination struct {
 	Events         []string            // globs; nil: all but relay.*
 	Match          map[string][]string // path into the event → any of these values
 	Direct         *DirectMessages     `json:"direct_messages"` // nil: none
+	Recipients     []Person            `json:"-"`               // added to those of every event
 	Template       string              // below the templates directory; empty: found by name
 	Language       string
 	TimeZone       string     `json:"time_zone"` // an IANA name; empty: relay's own
@@ -247,7 +248,24 @@ type Alerts struct{ After time.Duration }
 
 // Source refines a door for an app that speaks webhooks.
 type Source struct {
-	Token relay.Secret // empty: the server's tokens open it
+	Token            relay.Secret     // empty: the server's tokens open it
+	Script           string           // below the templates directory; empty: the source's own name
+	HMAC             HMAC             // zero: the sender does not sign in this way
+	StandardWebhooks StandardWebhooks `json:"standard_webhooks"` // the same
+	Recipients       []Person         `json:"-"`                 // added to those of every event
+	Settings         json.RawMessage  `json:"-"`                 // a JSON object of the keys that are the script's
+}
+
+// HMAC is a signature of the body in a header.
+type HMAC struct {
+	Header, Prefix      string
+	Secret              []relay.Secret // any of them; none: there is no signature
+	Algorithm, Encoding string
+}
+
+// StandardWebhooks is the signature of standardwebhooks.com.
+type StandardWebhooks struct {
+	Secret []relay.Secret // any of them; none: there is no signature
 }
 
 // Watch says how changes are noticed.

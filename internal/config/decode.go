@@ -41,6 +41,7 @@ func (l *loader) decode(cfg *Config, instance map[string]any) {
 		d.Use = entry.Use
 		d.Settings = owned(below(destinations, name), common)
 		d.Revision = revisionOf(d.Use, entry.Settings, d.Settings)
+		d.Recipients = recipientsOf(typed, cfg.People)
 		schemas, _ := l.o.Provider(d.Use)
 		if typed["rate"] == nil {
 			d.Rate = schemas.Rate
@@ -61,6 +62,12 @@ func (l *loader) decode(cfg *Config, instance map[string]any) {
 			}
 		}
 		cfg.Destinations = append(cfg.Destinations, d)
+	}
+	sourceKeys := below(s, "properties", "sources", "additionalProperties", "properties")
+	for name, source := range cfg.Sources {
+		written := below(instance, "sources", name)
+		source.Recipients, source.Settings = recipientsOf(written, cfg.People), owned(written, sourceKeys)
+		cfg.Sources[name] = source
 	}
 }
 

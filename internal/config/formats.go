@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"math"
@@ -36,6 +37,8 @@ func formats() map[string]func(string) error {
 		"relay-mode":     check(parseMode),
 		"relay-zone":     check(parseZone),
 		"relay-template": check(parseTemplate),
+		"relay-source":   check(parseSource),
+		"relay-whsec":    check(ParseWebhookSecret),
 		"relay-url":      check(parseURL),
 	}
 }
@@ -206,6 +209,27 @@ func parseTemplate(text string) (string, error) {
 		return "", &misfit{what: "is not a template", fix: "name a .ts or .js file, such as issue/approval.ts"}
 	}
 	return clean, nil
+}
+
+// parseSource keeps a source script among the sources.
+func parseSource(text string) (string, error) {
+	const directory = "sources/"
+	name, err := parseTemplate(text)
+	if err != nil || !strings.HasPrefix(name, directory) {
+		return "", &misfit{what: "is not a source script", fix: "write its path below the templates directory, such as sources/github.ts"}
+	}
+	return name, nil
+}
+
+// ParseWebhookSecret is the key of a Standard Webhooks secret: whsec_ and the
+// base64 of 24 to 64 bytes.
+func ParseWebhookSecret(text string) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(text, "whsec_")
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if !ok || err != nil || len(key) < 24 || len(key) > 64 {
+		return nil, &misfit{what: "is not a Standard Webhooks secret", fix: "write whsec_ and the base64 of 24 to 64 bytes, as the sender shows it"}
+	}
+	return key, nil
 }
 
 func parseURL(text string) (*url.URL, error) {

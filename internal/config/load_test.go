@@ -54,17 +54,29 @@ func TestEveryKeyIsCarried(t *testing.T) {
 	equal(t, "templates", cfg.Templates, "/etc/relay/templates")
 	equal(t, "watch", cfg.Watch, config.Watch{Poll: 250 * time.Millisecond})
 	equal(t, "log", cfg.Log, config.Log{Level: "debug", Format: "json"})
-	equal(t, "sources", cfg.Sources, map[string]config.Source{"bytebase": {Token: "source-token"}})
+	unsigned := config.HMAC{Algorithm: "sha256", Encoding: "hex"} // the defaults, without a secret
+	ann := config.Person{Email: "ann@example.com", Phone: "+86 138 0000 0000", Name: "Ann", Language: "zh-CN", TimeZone: "Asia/Shanghai", IDs: map[string]string{"slack": "U012AB3CD", "slack-eu": "0123"}}
+	bob := config.Person{Email: "bob@example.com", IDs: map[string]string{"backlog": "12345"}}
+	equal(t, "sources", cfg.Sources, map[string]config.Source{
+		"bytebase": {Token: "source-token", HMAC: unsigned, Settings: json.RawMessage(`{}`)},
+		"github": {
+			Script:     "sources/github.ts",
+			HMAC:       config.HMAC{Header: "X-Hub-Signature-256", Prefix: "sha256=", Secret: []relay.Secret{"github-secret"}, Algorithm: "sha256", Encoding: "hex"},
+			Recipients: []config.Person{ann, bob, {Phone: "+86 138 0000 0001"}, {Email: "carol@example.com"}},
+			Settings:   json.RawMessage(`{"limits":{"a":1},"space_url":"https://acme.example.com"}`),
+		},
+		"signed": {
+			HMAC: unsigned, StandardWebhooks: config.StandardWebhooks{Secret: []relay.Secret{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}},
+			Settings: json.RawMessage(`{"api_password":"a-password"}`),
+		},
+	})
 	equal(t, "entries", cfg.Entries, map[string]config.Entry{
 		"slack":    {Name: "slack", Use: "slack", Settings: json.RawMessage(`{}`)},
 		"slack-eu": {Name: "slack-eu", Use: "slack", Settings: json.RawMessage(`{"api_base":"http://127.0.0.1:9","bot_token":"xoxb-from-file"}`)},
 		"custom":   {Name: "custom", Use: "custom", Settings: json.RawMessage(`{}`)},
 	})
 	equal(t, "files", cfg.Files, []string{filepath.Join(here, "good.yaml"), filepath.Join(here, "people.yaml"), filepath.Join(here, "token.txt")})
-	equal(t, "people", cfg.People, []config.Person{
-		{Email: "ann@example.com", Phone: "+86 138 0000 0000", Name: "Ann", Language: "zh-CN", TimeZone: "Asia/Shanghai", IDs: map[string]string{"slack": "U012AB3CD", "slack-eu": "0123"}},
-		{Email: "bob@example.com", IDs: map[string]string{"backlog": "12345"}},
-	})
+	equal(t, "people", cfg.People, []config.Person{ann, bob})
 	equal(t, "alerts", cfg.Alerts, config.Alerts{After: 5 * time.Minute})
 
 	patient := config.Retry{For: 72 * time.Hour, Ambiguous: 5}
@@ -79,6 +91,7 @@ func TestEveryKeyIsCarried(t *testing.T) {
 		},
 		{
 			Name: "hook", Entry: "custom", Use: "custom", Match: map[string][]string{}, Language: "en", Timeout: 10 * time.Second, TemplateErrors: relay.TemplateErrorsFallback, Concurrency: 32,
+			Recipients: []config.Person{ann},
 			Settings: json.RawMessage(`{"agent_id":1000002,"any":["2026-11-21","0123",1.5,true,null,"7"],"headers":{"Authorization":"Bearer token-from-env","X-Literal":"${NAME} costs $5"},` +
 				`"secrets":["fallback-secret","another-secret"],"url":"http://app.internal/hook","verify":true}`),
 		},
@@ -100,7 +113,7 @@ func TestEveryKeyIsCarried(t *testing.T) {
 		equal(t, "destination "+got.Name, got, want[i])
 	}
 
-	for _, secret := range []string{"token-from-env", "Bearer token-from-env", "token-for-reading", "xoxb-from-file", "source-token", "fallback-secret", "another-secret",
+	for _, secret := range []string{"token-from-env", "Bearer token-from-env", "token-for-reading", "xoxb-from-file", "source-token", "github-secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "a-password", "fallback-secret", "another-secret",
 		"https://hooks.slack.com/services/T/B/env-secret", "https://hooks.slack.com/services/T/B/literal-secret"} {
 		if !slices.Contains(cfg.Secrets, secret) {
 			t.Errorf("%q is not among the secrets", secret)
@@ -155,6 +168,7 @@ func TestTheShippedFileKnowsEveryKey(t *testing.T) {
 	comment := regexp.MustCompile(`(?m)^( *)# ( *(?:- |[A-Za-z0-9_.-]+:(?:\s|$)))`)
 	full := comment.ReplaceAllString(string(text), "$1$2")
 	o := options(map[string]string{"RELAY_TOKEN": "token-number-one", "RECEIVER_TOKEN": "token-number-four", "BYTEBASE_TOKEN": "token-number-two",
+		"GITHUB_SECRET": "secret-number-one", "BILLING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X", "SLACK_EU_TOKEN": "token-number-five"})
 	o.ReadFile = func(path string) ([]byte, error) {
 		if filepath.Base(path) == "relay.yaml" {
@@ -304,7 +318,7 @@ func TestSchemaForEditors(t *testing.T) {
 func TestBadSchemas(t *testing.T) {
 	for name, test := range map[string]struct{ schema, want string }{
 		"reserved key": {`{"properties": {"timeout": {}}}`, "the schema of provider evil: the key timeout is relay's own"},
-		"later key":    {`{"properties": {"recipients": {}}}`, "the schema of provider evil: the key recipients is relay's own"},
+		"another key":  {`{"properties": {"recipients": {}}}`, "the schema of provider evil: the key recipients is relay's own"},
 		"remote":       {`{"$ref": "file:///etc/passwd"}`, "a schema stands alone; it cannot name file:///etc/passwd"},
 		"no schema":    {`{"type": 5}`, "the schema of provider evil: "},
 		"no JSON":      {`nonsense`, "the schema of provider evil: "},

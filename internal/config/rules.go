@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ func (l *loader) rules(root *node) {
 	l.entries(root)
 	l.everywhere(root)
 	l.people(root)
+	l.sources(root)
 	destinations := root.fields["destinations"]
 	if destinations == nil || len(destinations.keys) == 0 {
 		l.warn(root, "there are no destinations: events are accepted and go nowhere")
@@ -25,6 +27,26 @@ func (l *loader) rules(root *node) {
 	}
 	for _, name := range destinations.keys {
 		l.destination(destinations.fields[name])
+		l.recipients(destinations.fields[name], root)
+	}
+}
+
+// sources checks the doors. What is not a key of relay's is the script's, but
+// a slip of the pen must not leave a door open.
+func (l *loader) sources(root *node) {
+	sources := root.fields["sources"]
+	if sources == nil {
+		return
+	}
+	own := slices.Sorted(maps.Keys(below(core(), "properties", "sources", "additionalProperties", "properties")))
+	for _, name := range sources.keys {
+		n := sources.fields[name]
+		l.recipients(n, root)
+		for _, key := range n.keys {
+			if meant := suggest(key, own); meant != "" && !slices.Contains(own, key) {
+				l.problem(n.fields[key].key, n.fields[key].path, "unknown key%s", meant)
+			}
+		}
 	}
 }
 

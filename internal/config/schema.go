@@ -16,12 +16,9 @@ import (
 //go:embed schema.json
 var coreSchema []byte
 
-// Keys that relay keeps for itself, beside those of the core schema: later
-// versions use them, so a provider may not.
-var (
-	reservedTarget = []string{"recipients"}
-	reservedEntry  = []string{"command", "sha256", "memory", "automtls", "env"}
-)
+// reservedEntry are keys that relay keeps for itself, beside those of the core
+// schema: later versions use them, so a provider may not.
+var reservedEntry = []string{"command", "sha256", "memory", "automtls", "env"}
 
 // providerName is a name that can stand in a schema's pointers as it is.
 var providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
@@ -88,7 +85,7 @@ func (l *loader) merge(root *node) schema {
 			named[name] = schema{"allOf": []any{ref("entry"), ref("entry." + name)}}
 		}
 		defs["entry."+name] = l.owned(name, schemas.Provider, "entry."+name, below(defs, "entry", "properties"), reservedEntry)
-		defs["destination."+name] = l.owned(name, schemas.Destination, "destination."+name, below(defs, "destination", "properties"), reservedTarget)
+		defs["destination."+name] = l.owned(name, schemas.Destination, "destination."+name, below(defs, "destination", "properties"), nil)
 		entries = append(entries, when("use", []any{name}, "entry."+name))
 		targets = append(targets, when("provider", served, "destination."+name))
 	}

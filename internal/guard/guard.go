@@ -1,5 +1,6 @@
 // Package guard says who may ask what of relay's HTTP API: bearer tokens and
-// their scopes, the names under which relay may be called, and browsers.
+// their scopes, signatures of senders, the names under which relay may be
+// called, and browsers.
 package guard
 
 import (
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/relay-sidecar/relay/internal/problem"
 )
@@ -35,8 +37,14 @@ type Token struct {
 // Rules are what the guard goes by. They may be replaced while it works.
 type Rules struct {
 	Tokens  []Token
-	Sources map[string]string // source → a token of its own
+	Sources map[string]Source // what opens sources' doors besides
 	Hosts   []string          // further names under which relay may be called
+}
+
+// Source is what opens one source's door.
+type Source struct {
+	Token     string     // of its own; empty: none
+	Verifiers []Verifier // a request that one of them takes needs no token
 }
 
 // Guard checks requests. It is safe for concurrent use.
@@ -57,7 +65,7 @@ func (g *Guard) Set(r Rules) { g.rules.Store(&r) }
 func (g *Guard) Require(scope Scope, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rules := g.rules.Load()
-		if p := rules.check(r, scope, ""); p != nil {
+		if p := rules.check(r, scope); p != nil {
 			p.Write(w)
 			return
 		}
@@ -65,32 +73,55 @@ func (g *Guard) Require(scope Scope, next http.Handler) http.Handler {
 	})
 }
 
-// RequireSource is Require for a source's door: the source's own token counts
-// as well, and a token may stand in the query, because such senders cannot
-// always set headers.
-func (g *Guard) RequireSource(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rules := g.rules.Load()
-		if p := rules.check(r, ScopeEvents, r.PathValue("name")); p != nil {
-			p.Write(w)
-			return
+// Admit is what Require does, for a source's door: the source's own token counts
+// as well, a token may stand in the query, because such senders cannot always
+// set headers, and so does a signature. A request that claims to be signed must
+// be so, whatever else it carries: then verify, which is not nil, has to see its
+// body.
+func (g *Guard) Admit(r *http.Request) (verify func(body []byte) *problem.Problem, p *problem.Problem) {
+	rules := g.rules.Load()
+	if p := rules.reached(r); p != nil {
+		return nil, p
+	}
+	source := rules.Sources[r.PathValue("name")]
+	for _, v := range source.Verifiers {
+		if v.Signed(r.Header) {
+			return func(body []byte) *problem.Problem {
+				if why := v.Verify(r.Header, body, time.Now()); why != "" {
+					return problem.New(http.StatusUnauthorized, why)
+				}
+				return nil
+			}, nil
 		}
-		next.ServeHTTP(w, r)
-	})
+	}
+	return nil, rules.token(r, ScopeEvents, &source)
 }
 
-func (r *Rules) check(req *http.Request, scope Scope, source string) *problem.Problem {
+func (r *Rules) check(req *http.Request, scope Scope) *problem.Problem {
+	if p := r.reached(req); p != nil {
+		return p
+	}
+	return r.token(req, scope, nil)
+}
+
+// reached refuses who was lured to relay.
+func (r *Rules) reached(req *http.Request) *problem.Problem {
 	if !r.goodHost(req.Host) {
 		return problem.New(http.StatusForbidden, "relay is not called by this Host; add it to server.hosts")
 	}
 	if new(http.CrossOriginProtection).Check(req) != nil {
 		return problem.New(http.StatusForbidden, "a browser's request from another origin is refused")
 	}
-	own := ""
-	if source != "" {
-		own = r.Sources[source]
+	return nil
+}
+
+// token wants a token of the scope, or one that opens the source.
+func (r *Rules) token(req *http.Request, scope Scope, source *Source) *problem.Problem {
+	own, signs := "", false
+	if source != nil {
+		own, signs = source.Token, len(source.Verifiers) > 0
 	}
-	if len(r.Tokens) == 0 && own == "" {
+	if len(r.Tokens) == 0 && own == "" && !signs {
 		return nil
 	}
 	given := bearer(req.Header.Get("Authorization"))
@@ -101,7 +132,7 @@ func (r *Rules) check(req *http.Request, scope Scope, source string) *problem.Pr
 	if allowed {
 		return nil
 	}
-	if query := req.URL.Query().Get("token"); source != "" && query != "" {
+	if query := req.URL.Query().Get("token"); source != nil && query != "" {
 		// Queries end up in logs: only a token that can do nothing but post
 		// events may stand there.
 		if own != "" && equal(query, own) {
@@ -115,8 +146,11 @@ func (r *Rules) check(req *http.Request, scope Scope, source string) *problem.Pr
 			return problem.New(http.StatusForbidden, "in a query only the source's own token or one of scope events counts")
 		}
 	}
-	if known {
+	switch {
+	case known:
 		return problem.New(http.StatusForbidden, fmt.Sprintf("the token's scope does not reach this; it takes one of scope %s", scope))
+	case signs:
+		return problem.New(http.StatusUnauthorized, "this source takes signed requests only, or a valid token: the signature header is missing")
 	}
 	return problem.New(http.StatusUnauthorized, "a valid token is required: send it as Authorization: Bearer <token>")
 }

@@ -3,6 +3,7 @@ package intake
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 )
 
 // canonical writes the event with what relay filled in, its keys in one order
@@ -43,3 +44,29 @@ func quote(s string) []byte {
 
 // enclose is quote for a string that holds nothing to escape.
 func enclose(s string) []byte { return []byte(`"` + s + `"`) }
+
+// object writes a JSON object, its members in the order in which they were put.
+type object struct {
+	names  []string
+	values [][]byte
+}
+
+func (o *object) put(name string, value []byte) {
+	if !slices.Contains(o.names, name) {
+		o.names, o.values = append(o.names, name), append(o.values, value)
+	}
+}
+
+func (o *object) json() []byte {
+	b := bytes.NewBufferString("{")
+	for i, name := range o.names {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(quote(name))
+		b.WriteByte(':')
+		json.Compact(b, o.values[i]) // cannot fail: it was checked
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}

@@ -27,6 +27,8 @@ type options struct {
 	original []byte // what the sender really sent, where a script made the events from it
 	id       string // relay's own for the event; empty: a new one
 	empty    bool   // an array may be empty
+	// A JSON array of persons who are added to the recipients; nil: none.
+	recipients []byte
 }
 
 // decode reads one event or an array of them, and says whether it was an array.
@@ -44,6 +46,10 @@ func decode(body []byte, o options) (events []relay.Accepted, array bool, p *pro
 		return events, true, refuse(faults)
 	}
 	return nil, false, refuse([]problem.Fault{{Path: "$", Message: "is neither an event nor an array of events"}})
+}
+
+func tooMany(n int) problem.Fault {
+	return problem.Fault{Path: "$", Message: fmt.Sprintf("has %d events; send at most %d at once", n, maxEvents)}
 }
 
 // Decode reads one event as the door would, without accepting it: for previews.
@@ -71,13 +77,13 @@ func decodeArray(body []byte, o options) ([]relay.Accepted, []problem.Fault) {
 	case len(raw) == 0 && !o.empty:
 		return nil, []problem.Fault{{Path: "$", Message: "is empty; send at least one event"}}
 	case len(raw) > maxEvents:
-		return nil, []problem.Fault{{Path: "$", Message: fmt.Sprintf("has %d events; send at most %d at once", len(raw), maxEvents)}}
+		return nil, []problem.Fault{tooMany(len(raw))}
 	}
 	events := make([]relay.Accepted, 0, len(raw))
 	var faults []problem.Fault
 	for i, element := range raw {
 		one := o
-		if o.key != "" {
+		if o.key != "" && (o.original == nil || len(raw) > 1) { // a script's only event has the key to itself
 			one.key = fmt.Sprintf("%s/%d", o.key, i)
 		}
 		e, more := decodeEvent(element, place(true, i), one)

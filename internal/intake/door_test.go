@@ -30,10 +30,11 @@ type door struct {
 	testing.TB
 	*store.Store
 	routes     *route.Table
-	sources    map[string]*relay.Program
+	sources    map[string]intake.Source
 	convert    func(request []byte) (events, reason string, err error)
 	answer     func(result []byte) (status int, contentType, body string, custom bool, err error)
-	appendFail error // what Append answers instead of storing
+	admit      func(*http.Request) (func([]byte) *problem.Problem, *problem.Problem) // nil: everybody
+	appendFail error                                                                 // what Append answers instead of storing
 	log        bytes.Buffer
 
 	events, source http.Handler
@@ -54,8 +55,14 @@ func newDoor(t testing.TB, o store.Options) *door {
 	for i := range 11 {
 		wanted = append(wanted, route.Destination{Name: fmt.Sprint("fan-", i), Provider: "chat", Events: []string{"fan.*"}})
 	}
-	d := &door{TB: t, Store: s, routes: route.New(wanted, func(p relay.Person, _ string) relay.Person { return p }), sources: map[string]*relay.Program{}}
+	d := &door{TB: t, Store: s, routes: route.New(wanted, func(p relay.Person, _ string) relay.Person { return p }), sources: map[string]intake.Source{}}
 	in := &intake.Door{Backend: d, MaxBody: func() int64 { return maxBody }, Logger: slog.New(slog.NewTextHandler(&d.log, nil))}
+	in.Admit = func(r *http.Request) (func([]byte) *problem.Problem, *problem.Problem) {
+		if d.admit == nil {
+			return nil, nil
+		}
+		return d.admit(r)
+	}
 	mux := http.NewServeMux() // for the path value
 	mux.Handle("POST /v1/sources/{name}", in.Sources())
 	d.events, d.source = in.Events(), mux
@@ -73,7 +80,10 @@ func (d *door) Append(ctx context.Context, events []relay.Accepted) ([]relay.App
 	return d.Store.Append(ctx, events)
 }
 
-func (d *door) Source(name string) *relay.Program { return d.sources[name] }
+func (d *door) Source(name string) (intake.Source, bool) {
+	s, ok := d.sources[name]
+	return s, ok
+}
 
 func (d *door) Convert(_ context.Context, _ *relay.Program, request []byte, _ time.Time) ([]byte, string, error) {
 	events, reason, err := d.convert(request)
@@ -224,7 +234,9 @@ func TestContentType(t *testing.T) {
 		{"Content-Type: application/x-www-form-urlencoded", `Content-Type "application/x-www-form-urlencoded" is not taken; send application/json`},
 		{"Content-Type: application/json; charset", `Content-Type "application/json; charset" is not taken; send application/json`},
 		{"Content-Type: application/json; charset=latin1", `charset "latin1" is not taken; JSON is UTF-8`},
-		{"Content-Encoding: gzip", `Content-Encoding "gzip" is not taken; send the body as it is`},
+		{"Content-Type: application/cloudevents+xml", `Content-Type "application/cloudevents+xml" is not taken; send application/cloudevents+json`},
+		{"Content-Encoding: br", `Content-Encoding "br" is not taken; send the body as it is, or as gzip or deflate`},
+		{"Content-Encoding: gzip, gzip", `Content-Encoding "gzip, gzip" is not taken; send the body as it is, or as gzip or deflate`},
 	}
 	for _, test := range tests {
 		t.Run(test.header, func(t *testing.T) {

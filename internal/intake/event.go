@@ -44,6 +44,9 @@ const (
 var keyNames = [...]string{"id", "type", "source", "time", "level", "title", "description", "link",
 	"actor", "project", "issue", "recipients", "data"}
 
+// objectTexts are the members of an object that have to be strings.
+var objectTexts = map[int][]string{keyProject: {"name"}, keyIssue: {"name", "status", "type", "description"}}
+
 // reader takes one event apart and collects its faults.
 type reader struct {
 	path   string
@@ -84,8 +87,9 @@ func decodeEvent(raw []byte, path string, o options) (relay.Accepted, []problem.
 	r.description()
 	r.link()
 	r.person(".actor", r.values[keyActor])
-	r.object(".project", r.values[keyProject], "name")
-	r.object(".issue", r.values[keyIssue], "name", "status", "type", "description")
+	r.object(".project", r.values[keyProject], objectTexts[keyProject]...)
+	r.object(".issue", r.values[keyIssue], objectTexts[keyIssue]...)
+	r.addRecipients(o.recipients)
 	r.recipients()
 	r.object(".data", r.values[keyData])
 	if len(r.faults) > 0 {

@@ -2,20 +2,22 @@
 // names every fault in it, and answers 202 only when the events and their
 // deliveries are on disk.
 //
+// An event comes as relay's own JSON, as a CloudEvent in any of its three modes,
+// or through a source's door in the sender's own words, of which a script makes
+// events.
+//
 // It leaves to others who may post (guard), which destinations an event goes
 // to (route), and how anything is kept (store).
 package intake
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -37,17 +39,28 @@ type Backend interface {
 	Route(eventType string, body []byte) []relay.NewDelivery
 	// Append makes events durable, all or none.
 	Append(ctx context.Context, events []relay.Accepted) ([]relay.Appended, error)
-	// Source is the script of a source; nil: there is no such source.
-	Source(name string) *relay.Program
+	// Source is what serves a source; false: there is no such source.
+	Source(name string) (Source, bool)
 	// Convert runs a source script: a JSON array of events, or why there is none.
 	Convert(ctx context.Context, p *relay.Program, request []byte, now time.Time) (events []byte, reason string, err error)
 	// Answer asks a source script how to answer; custom false leaves it to relay.
 	Answer(ctx context.Context, p *relay.Program, result []byte) (status int, contentType string, body []byte, custom bool, err error)
 }
 
+// Source is a door of its own for a sender that has its own words.
+type Source struct {
+	Script     *relay.Program
+	Settings   json.RawMessage // a JSON object for the script; nil: none
+	Recipients json.RawMessage // a JSON array of persons who are added to every event; nil: none
+}
+
 // Door serves POST /v1/events and POST /v1/sources/{name}.
 type Door struct {
 	Backend Backend
+	// Admit says whether a request may come through a source's door, before its
+	// body is read. Where verify is not nil, the body as it came over the wire
+	// must pass it as well. Admit nil lets everybody in.
+	Admit   func(r *http.Request) (verify func(wire []byte) *problem.Problem, p *problem.Problem)
 	MaxBody func() int64 // in bytes; asked for every request, since it may be reloaded
 	Logger  *slog.Logger
 }
@@ -68,17 +81,21 @@ func (d *Door) Events() http.Handler {
 
 // events accepts what a request holds, and says whether that was an array.
 func (d *Door) events(w http.ResponseWriter, r *http.Request) (appended []relay.Appended, array bool, p *problem.Problem) {
-	if p := checkContentType(r.Header); p != nil {
-		return nil, false, p
-	}
-	body, p := d.read(w, r)
+	m, p := modeOf(r.Header)
 	if p != nil {
 		return nil, false, p
 	}
-	events, array, p := decode(body, options{
-		source: defaultSource, key: r.Header.Get("Idempotency-Key"), now: time.Now(),
-	})
+	_, body, p := d.read(w, r)
 	if p != nil {
+		return nil, false, p
+	}
+	var events []relay.Accepted
+	if m == plain {
+		events, array, p = decode(body, options{source: defaultSource, key: r.Header.Get("Idempotency-Key"), now: time.Now()})
+	} else {
+		events, array, p = decodeCloudEvents(m, r.Header, body, options{source: defaultSource, now: time.Now()})
+	}
+	if p != nil || len(events) == 0 {
 		return nil, array, p
 	}
 	appended, p = d.accept(r.Context(), events, array)
@@ -107,52 +124,6 @@ func answer(appended []relay.Appended, array bool) []byte {
 		b = append(b, ']')
 	}
 	return append(b, '\n')
-}
-
-// checkContentType refuses what is not JSON in UTF-8.
-func checkContentType(h http.Header) *problem.Problem {
-	given := h.Get("Content-Type")
-	if given == "" {
-		return nil
-	}
-	kind, params, err := mime.ParseMediaType(given)
-	if err != nil || kind != "application/json" {
-		return problem.New(http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type %q is not taken; send application/json", given))
-	}
-	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return problem.New(http.StatusUnsupportedMediaType, fmt.Sprintf("charset %q is not taken; JSON is UTF-8", charset))
-	}
-	return nil
-}
-
-// read takes the whole body, within the limit.
-func (d *Door) read(w http.ResponseWriter, r *http.Request) ([]byte, *problem.Problem) {
-	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return nil, problem.New(http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %q is not taken; send the body as it is", enc))
-	}
-	limit := d.MaxBody()
-	tooLarge := problem.New(http.StatusRequestEntityTooLarge,
-		fmt.Sprintf("the body is larger than %d bytes (server.max_body); send fewer events at once, or less data", limit))
-	if r.ContentLength > limit {
-		return nil, tooLarge
-	}
-	limited := http.MaxBytesReader(w, r.Body, limit)
-	var body []byte
-	var err error
-	if r.ContentLength >= 0 { // no growing, no copying
-		body = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(limited, body)
-	} else {
-		body, err = io.ReadAll(limited)
-	}
-	var over *http.MaxBytesError
-	switch {
-	case errors.As(err, &over):
-		return nil, tooLarge
-	case err != nil:
-		return nil, problem.New(http.StatusBadRequest, "the body could not be read to its end")
-	}
-	return body, nil
 }
 
 // accept routes events and makes them durable.

@@ -74,5 +74,17 @@ func (r *reader) recipients() {
 	}
 }
 
+// addRecipients adds an array of persons to the event's own recipients.
+func (r *reader) addRecipients(more []byte) {
+	v := r.values[keyRecipients]
+	switch {
+	case more == nil || v != nil && v[0] != '[':
+	case v == nil || len(elements(v)) == 0:
+		r.values[keyRecipients] = more
+	default:
+		r.values[keyRecipients] = slices.Concat(v[:len(v)-1], []byte(","), more[1:])
+	}
+}
+
 // is reports whether a key has a name, as encoding/json sees it.
 func is(key []byte, name string) bool { return bytes.EqualFold(key, []byte(name)) }

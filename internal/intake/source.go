@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,28 +14,47 @@ import (
 	"github.com/relay-sidecar/relay/internal/problem"
 )
 
-// Sources is the handler of POST /v1/sources/{name}.
+// Sources is the handler of POST /v1/sources/{name}. A refusal is worded as the
+// sender expects it, too.
 func (d *Door) Sources() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("name")
-		script := d.Backend.Source(name)
-		if script == nil {
-			problem.New(http.StatusNotFound, fmt.Sprintf("there is no source %q", name)).Write(w)
-			return
+		source, known := d.Backend.Source(name)
+		var verify func([]byte) *problem.Problem
+		var p *problem.Problem
+		if d.Admit != nil {
+			verify, p = d.Admit(r)
 		}
-		appended, reason, p := d.convert(w, r, name, script)
-		d.answerSource(w, r, script, appended, reason, p)
+		switch {
+		case p == nil && !known: // who may not come in learns nothing
+			problem.New(http.StatusNotFound, fmt.Sprintf("there is no source %q", name)).Write(w)
+		case !known:
+			p.Write(w)
+		case p != nil:
+			d.answerSource(w, r, source.Script, nil, "", p)
+		default:
+			appended, reason, p := d.convert(w, r, name, source, verify)
+			d.answerSource(w, r, source.Script, appended, reason, p)
+		}
 	})
 }
 
 // convert turns a sender's request into events and accepts them.
-func (d *Door) convert(w http.ResponseWriter, r *http.Request, name string, script *relay.Program) ([]relay.Appended, string, *problem.Problem) {
-	body, p := d.read(w, r)
+func (d *Door) convert(w http.ResponseWriter, r *http.Request, name string, source Source, verify func([]byte) *problem.Problem) ([]relay.Appended, string, *problem.Problem) {
+	wire, body, p := d.read(w, r)
 	if p != nil {
 		return nil, "", p
 	}
+	key := r.Header.Get("Idempotency-Key")
+	if verify != nil {
+		if p := verify(wire); p != nil {
+			return nil, "", p
+		}
+		// The same over all tries of a signed message.
+		key = cmp.Or(key, r.Header.Get("Webhook-Id"), r.Header.Get("Svix-Id"))
+	}
 	now := time.Now()
-	converted, reason, err := d.Backend.Convert(r.Context(), script, sourceRequest(r, body), now)
+	converted, reason, err := d.Backend.Convert(r.Context(), source.Script, sourceRequest(r, body, source.Settings), now)
 	var fault *relay.TemplateError
 	switch {
 	case errors.As(err, &fault):
@@ -46,13 +66,14 @@ func (d *Door) convert(w http.ResponseWriter, r *http.Request, name string, scri
 		}
 		return nil, "", problem.New(http.StatusServiceUnavailable, fmt.Sprintf("source %s cannot run now; send it again later", name))
 	}
-	events, _, p := decode(converted, options{source: name, now: now, original: body, empty: true})
+	events, _, p := decode(converted, options{source: name, key: key, now: now, original: body, empty: true, recipients: source.Recipients})
 	if p != nil {
 		p.Detail = fmt.Sprintf("source %s made of this body what is no event: %s", name, p.Detail)
 		d.Logger.Error("source script made bad events", "source", name, "error", p)
 		return nil, "", p
 	}
 	if len(events) == 0 {
+		d.Logger.Info("source skipped a request", "source", name, "reason", reason)
 		return nil, reason, nil
 	}
 	appended, p := d.accept(r.Context(), events, true)
@@ -60,14 +81,17 @@ func (d *Door) convert(w http.ResponseWriter, r *http.Request, name string, scri
 }
 
 // sourceRequest is what a source script gets. Tokens are not for scripts.
-func sourceRequest(r *http.Request, body []byte) []byte {
+func sourceRequest(r *http.Request, body []byte, settings json.RawMessage) []byte {
 	type request struct {
 		Headers  map[string]string `json:"headers"` // names in lower case
 		Query    map[string]string `json:"query"`
 		Body     string            `json:"body"`
-		Settings map[string]any    `json:"settings"`
+		Settings json.RawMessage   `json:"settings"`
 	}
-	in := request{Headers: map[string]string{}, Query: map[string]string{}, Body: string(body), Settings: map[string]any{}}
+	in := request{Headers: map[string]string{}, Query: map[string]string{}, Body: string(body), Settings: settings}
+	if settings == nil {
+		in.Settings = json.RawMessage("{}")
+	}
 	for key, values := range r.Header {
 		if key != "Authorization" && key != "Proxy-Authorization" && key != "Cookie" {
 			in.Headers[strings.ToLower(key)] = strings.Join(values, ", ")

@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/intake"
+	"github.com/relay-sidecar/relay/internal/problem"
 	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/internal/store"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
@@ -32,7 +34,7 @@ func (d *door) send(body string, headers ...string) answer {
 func newSource(t *testing.T, events string) *door {
 	t.Helper()
 	d := newDoor(t, store.Options{})
-	d.sources["app"] = &relay.Program{Name: "sources/app.ts"}
+	d.sources["app"] = intake.Source{Script: &relay.Program{Name: "sources/app.ts"}}
 	d.convert = func([]byte) (string, string, error) { return events, "", nil }
 	return d
 }
@@ -97,6 +99,84 @@ func TestSourceKeepsManyOriginalsOnce(t *testing.T) {
 			t.Errorf("event %d has an original of %d bytes, want %d", i, len(e.Original), len(want))
 		}
 	}
+}
+
+// TestSourceKeys: the script's own id, else the request's key, else that of a
+// signed message.
+func TestSourceKeys(t *testing.T) {
+	d := newSource(t, "")
+	verified := ""
+	d.admit = func(*http.Request) (func([]byte) *problem.Problem, *problem.Problem) {
+		return func(wire []byte) *problem.Problem { verified = string(wire); return nil }, nil
+	}
+	one, two := `[{"type":"x","title":"t"}]`, `[{"type":"x","title":"t"},{"id":"own","type":"x","title":"t"}]`
+	for _, test := range []struct {
+		events, body, header string
+		keys                 []string
+	}{
+		{one, "a", "Idempotency-Key: k", []string{"k"}},
+		{two, "b", "Idempotency-Key: l", []string{"l/0", "own"}},
+		{one, "c", "Webhook-Id: msg_1", []string{"msg_1"}},
+		{one, "d", "", []string{""}},
+	} {
+		d.convert = func([]byte) (string, string, error) { return test.events, "", nil }
+		var result struct{ Events []accepted }
+		d.send(test.body, test.header).decode(&result)
+		if verified != test.body || len(result.Events) != len(test.keys) {
+			t.Fatalf("%s: got %+v, verified %q", test.header, result, verified)
+		}
+		for i, want := range test.keys {
+			if e := d.stored(result.Events[i].ID); e.Key != want {
+				t.Errorf("%s: got key %q, want %q", test.header, e.Key, want)
+			}
+		}
+	}
+}
+
+// TestSourceIsNotAdmitted: the script words that, too, and of a compressed body
+// the bytes of the wire are verified.
+func TestSourceIsNotAdmitted(t *testing.T) {
+	d := newSource(t, `[{"type":"x","title":"t"}]`)
+	d.answer = func(result []byte) (int, string, string, bool, error) {
+		return 299, "text/x", string(result), true, nil
+	}
+	no := problem.New(http.StatusUnauthorized, "no")
+	d.admit = func(*http.Request) (func([]byte) *problem.Problem, *problem.Problem) { return nil, no }
+	if got := d.send("b"); got.status != 299 || got.body != `{"status":401,"error":"no","skip":"","events":[]}` || got.header.Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("answered %d %v %s", got.status, got.header, got.body)
+	}
+	if got := d.do(d.source, "/v1/sources/other", "b"); got.refused(401).Detail != "no" {
+		t.Errorf("answered %s", got.body) // and not that there is no such source
+	}
+	var seen string
+	d.admit = func(*http.Request) (func([]byte) *problem.Problem, *problem.Problem) {
+		return func(wire []byte) *problem.Problem { seen = string(wire); return no }, nil
+	}
+	if got := d.send(gzipped(t, "b"), "Content-Encoding: gzip"); got.status != 299 || seen != gzipped(t, "b") || d.rows() != 0 {
+		t.Errorf("answered %d %s, verified %q", got.status, got.body, seen)
+	}
+}
+
+// TestSourceRecipients: they are added to what the script names, and count.
+func TestSourceRecipients(t *testing.T) {
+	d := newSource(t, `[{"type":"x","title":"t"},{"type":"x","title":"t","recipients":[{"name":"Bob"}]},{"type":"x","title":"t","recipients":[ ]}]`)
+	s := d.sources["app"]
+	s.Recipients, s.Settings = json.RawMessage(`[{"email":"a@b"}]`), json.RawMessage(`{"url":"x"}`)
+	d.sources["app"] = s
+	var result struct{ Events []accepted }
+	d.send("b").decode(&result)
+	for i, want := range []string{`"recipients":[{"email":"a@b"}]}`, `"recipients":[{"name":"Bob"},{"email":"a@b"}]}`, `"recipients":[{"email":"a@b"}]}`} {
+		if e := d.stored(result.Events[i].ID); !strings.HasSuffix(string(e.Body), want) {
+			t.Errorf("got %s", e.Body)
+		}
+	}
+	d.convert = func(request []byte) (string, string, error) {
+		if !strings.Contains(string(request), `"settings":{"url":"x"}`) {
+			t.Errorf("the script got %s", request)
+		}
+		return `[{"type":"x","title":"t","recipients":[` + strings.TrimSuffix(strings.Repeat("{},", 100), ",") + `]}]`, "", nil
+	}
+	d.send("c").refused(400, "$[0].recipients has 101 recipients, at most 100 are taken")
 }
 
 func TestSourceRefusals(t *testing.T) {
@@ -165,8 +245,8 @@ func TestSourceAnswers(t *testing.T) {
 			result: `{"status":429,"error":"too many deliveries wait (store.max_pending); send the event again later","skip":"","events":[]}`},
 		{name: "TooLarge", body: strings.Repeat("b", maxBody+1),
 			result: `{"status":413,"error":"the body is larger than 1048576 bytes (server.max_body); send fewer events at once, or less data","skip":"","events":[]}`},
-		{name: "Compressed", body: "b", header: "Content-Encoding: gzip",
-			result: `{"status":415,"error":"Content-Encoding \"gzip\" is not taken; send the body as it is","skip":"","events":[]}`},
+		{name: "Compressed", body: "b", header: "Content-Encoding: br",
+			result: `{"status":415,"error":"Content-Encoding \"br\" is not taken; send the body as it is, or as gzip or deflate","skip":"","events":[]}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -237,7 +317,7 @@ func TestSourceScripts(t *testing.T) {
 		t.Fatal(err, set.Problems())
 	}
 	for _, name := range []string{"bytebase", "items"} {
-		d.sources[name] = set.Source(name)
+		d.sources[name] = intake.Source{Script: set.Source(name)}
 	}
 	var running *relay.Program // one request at a time
 	d.convert = func(request []byte) (string, string, error) {
@@ -249,7 +329,7 @@ func TestSourceScripts(t *testing.T) {
 		return reply.Status, reply.ContentType, string(reply.Body), reply.Custom, err
 	}
 	send := func(name, query, body string, headers ...string) answer {
-		running = d.sources[name]
+		running = d.sources[name].Script
 		return d.do(d.source, "/v1/sources/"+name+query, body, headers...)
 	}
 

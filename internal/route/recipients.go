@@ -2,52 +2,54 @@ package route
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/relay-sidecar/relay"
 )
 
-// recipient is a person with the JSON that their deliveries carry.
-type recipient struct {
-	relay.Person
-	json string
+// recipients are an event's, as they stand in it.
+type recipients struct {
+	Source     string         `json:"source"`
+	Recipients []relay.Person `json:"recipients"`
 }
 
-// recipients are an event's recipients with what is known of them, each person
-// once: who stands there twice, with the same email, phone or id, is one person
-// with all that both say. Two keys that only a provider knows to be the same
-// person's are found out when they are looked up.
-func (t *Table) recipients(body []byte) []recipient {
-	var event struct {
-		Source     string         `json:"source"`
-		Recipients []relay.Person `json:"recipients"`
-	}
-	if json.Unmarshal(body, &event) != nil {
-		return nil // canonical JSON always decodes
-	}
-	var out []recipient
-	seen := map[string]int{} // key → index into out
-	for _, p := range event.Recipients {
+func recipientsOf(body []byte) *recipients {
+	r := &recipients{}
+	_ = json.Unmarshal(body, r) // canonical JSON always decodes
+	return r
+}
+
+// persons are the recipients of an event at a destination with what is known of
+// them, as the JSON that their deliveries carry, each person once: who stands
+// there twice, with the same email, phone or id, is one person with all that both
+// say. Two keys that only a provider knows to be the same person's are found out
+// when they are looked up.
+func (t *Table) persons(event *recipients, more []relay.Person) []string {
+	var all []relay.Person
+	seen := map[string]int{} // key → index into all
+	for _, p := range slices.Concat(event.Recipients, more) {
 		p = t.complete(p, event.Source)
 		keys := keysOf(p)
-		at := len(out)
+		at := len(all)
 		for _, k := range keys {
 			if i, ok := seen[k]; ok && i < at {
 				at = i
 			}
 		}
-		if at == len(out) {
-			out = append(out, recipient{Person: p})
+		if at == len(all) {
+			all = append(all, p)
 		} else {
-			join(&out[at].Person, p)
+			join(&all[at], p)
 		}
 		for _, k := range keys {
 			seen[k] = at
 		}
 	}
-	for i := range out {
-		raw, _ := json.Marshal(out[i].Person) // it came from JSON
-		out[i].json = string(raw)
+	var out []string
+	for _, p := range all {
+		raw, _ := json.Marshal(p) // it came from JSON
+		out = append(out, string(raw))
 	}
 	return out
 }

@@ -18,6 +18,8 @@ func TestDirectMessages(t *testing.T) {
 		{Name: "room", Provider: "chat"},
 		{Name: "picky", Provider: "chat", Events: []string{"pipeline.*"}, Direct: ask},
 		{Name: "no room", Provider: "chat", PeopleOnly: true, Events: []string{"issue.approval_requested", "issue.created"}, Direct: ask},
+		{Name: "more", Provider: "chat", Events: []string{"issue.sent_back", "issue.approved"}, Direct: &route.Direct{Events: []string{"issue.*"}},
+			Recipients: []relay.Person{{Email: "ANN@example.com", Phone: "+7"}, {Name: "Fay", IDs: map[string]string{"chat": "U7"}}}},
 		{Name: "demo", Provider: "chat", Match: map[string][]string{"project.name": {"demo"}}, Direct: ask},
 	}, func(p relay.Person, source string) relay.Person {
 		if p.Name == "Dan" && source == "app" {
@@ -50,7 +52,10 @@ func TestDirectMessages(t *testing.T) {
 			`{no room direct} any_failed {"name":"Cem"}`,
 		}},
 		{"by a glob", "issue.sent_back", `"recipients":[{"email":"ann@example.com"}]`,
-			[]string{`{people direct} any_failed {"email":"ann@example.com"}`, `{room channel}  `}},
+			[]string{`{people direct} any_failed {"email":"ann@example.com"}`, `{room channel}  `,
+				`{more direct}  {"email":"ann@example.com","phone":"+7"}`, `{more direct}  {"name":"Fay","ids":{"chat":"U7"}}`}},
+		{"a destination's own", "issue.approved", `"recipients":[]`,
+			[]string{`{people channel}  `, `{room channel}  `, `{more direct}  {"email":"ANN@example.com","phone":"+7"}`, `{more direct}  {"name":"Fay","ids":{"chat":"U7"}}`}},
 		{"another type goes to the channel", "issue.created", recipients, []string{`{people channel}  `, `{room channel}  `}},
 		{"so does an event without recipients", "issue.approval_requested", `"recipients":[]`, []string{`{people channel}  `, `{room channel}  `}},
 	} {

@@ -24,6 +24,8 @@ type Destination struct {
 	Direct   *Direct             // nil: everything goes to the channel
 	// PeopleOnly: there is no channel, so that only direct messages go anywhere.
 	PeopleOnly bool
+
+	Recipients []relay.Person // added to those of every event
 }
 
 // Direct is which events a destination wants to go straight to people.
@@ -51,8 +53,7 @@ func New(destinations []Destination, complete Complete) *Table {
 func (t *Table) Route(eventType string, body []byte) []relay.NewDelivery {
 	var out []relay.NewDelivery
 	var fields map[string]any // decoded once, and only where a match asks
-	var people []recipient    // the same
-	decoded := false
+	var people *recipients    // the same
 	for _, d := range t.destinations {
 		if d.Disabled || !wantsType(d.Events, eventType) {
 			continue
@@ -74,13 +75,14 @@ func (t *Table) Route(eventType string, body []byte) []relay.NewDelivery {
 			}
 			continue
 		}
-		if !decoded {
-			people, decoded = t.recipients(body), true
+		if people == nil {
+			people = recipientsOf(body)
 		}
-		for _, p := range people {
-			out = append(out, relay.NewDelivery{Destination: d.Name, Provider: d.Provider, Recipient: p.json, Fallback: d.Direct.Fallback})
+		all := t.persons(people, d.Recipients)
+		for _, p := range all {
+			out = append(out, relay.NewDelivery{Destination: d.Name, Provider: d.Provider, Recipient: p, Fallback: d.Direct.Fallback})
 		}
-		if len(people) == 0 && !d.PeopleOnly {
+		if len(all) == 0 && !d.PeopleOnly {
 			out = append(out, channel)
 		}
 	}

@@ -30,8 +30,9 @@ func (t *Template) Convert(ctx context.Context, request json.RawMessage, now tim
 	return events, reason, nil
 }
 
-// request is the script's argument. Its json() reads the body as relay reads
-// JSON: bounded, and with ids kept exact, which JSON.parse does neither.
+// request is the script's argument. Its json() reads the body, or a text that
+// the body carries, as relay reads JSON: bounded, and with ids kept exact, which
+// JSON.parse does neither.
 func (s *scope) request(raw json.RawMessage) goja.Value {
 	v, err := s.decode(raw)
 	o, ok := v.(*goja.Object)
@@ -39,8 +40,12 @@ func (s *scope) request(raw json.RawMessage) goja.Value {
 		s.fail("the request is not usable JSON: %v", err)
 	}
 	body := o.Get("body")
-	s.put(o, "json", s.rt.ToValue(func(goja.FunctionCall) goja.Value {
-		v, err := s.decode([]byte(plain(body)))
+	s.put(o, "json", s.rt.ToValue(func(call goja.FunctionCall) goja.Value {
+		text := body
+		if !missing(call.Argument(0)) {
+			text = call.Argument(0)
+		}
+		v, err := s.decode([]byte(plain(text)))
 		if err != nil {
 			panic(s.rt.NewTypeError(fmt.Sprintf("the body is not usable JSON: %v", err)))
 		}

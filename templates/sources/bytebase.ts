@@ -1,5 +1,6 @@
 // The "Custom" webhook of Bytebase 1.0.5 to 3.4, and whatever else speaks it.
 import { sha256, truncate, type Answer, type Outcome, type Request, type SourceResult } from "relay";
+import { given, id, isObject, kept, link as usable, lower, text, typed } from "../lib/source";
 
 // Every name that an activity ever had, in lower case: the ids up to 3.6, those
 // of 3.7 to 3.10, the enums since, and bb.issue.created of the documents.
@@ -59,7 +60,7 @@ export default function (request: Request): SourceResult {
   event.title = truncate(text(title).trim(), maxTitle) || text(issue?.name) || event.type;
   if (text(description)) event.description = truncate(text(description), maxText);
 
-  if (/^https?:\/\/[^\s\/]\S*$/i.test(text(link))) event.link = text(link);
+  if (usable(link)) event.link = usable(link);
   else if (given(link)) data.link = link;
 
   const time = new Date(Number(created_ts) * 1000);
@@ -106,43 +107,10 @@ export function answer(result: Outcome): Answer {
 function eventType(activity: unknown): string {
   const type = known(activity);
   if (type) return type;
-  const clean = text(activity)
-    .replace(/[^A-Za-z0-9._\/-]/g, "_")
-    .replace(/[.\/]*\/[.\/]*/g, "/")
-    .replace(/\.{2,}/g, ".")
-    .slice(0, 190)
-    .replace(/^[.\/]+|[.\/]+$/g, "");
-  if (clean === "") return "bytebase.event";
+  const clean = typed(activity, "bytebase.event");
   return clean.startsWith("relay.") ? "bytebase." + clean : clean;
 }
 
 function known(activity: unknown): string | undefined {
   return Object.hasOwn(types, lower(activity)) ? types[lower(activity)] : undefined;
-}
-
-function isObject(v: any): boolean {
-  return typeof v === "object" && v !== null && !Array.isArray(v);
-}
-
-function given(v: unknown): boolean {
-  return v !== undefined && v !== null && v !== "";
-}
-
-function text(v: any): string {
-  return typeof v === "string" || typeof v === "number" || typeof v === "boolean" ? String(v) : "";
-}
-
-function lower(v: unknown): string {
-  return text(v).toLowerCase();
-}
-
-// Ids are kept as they came, as long as they are ids.
-function id(v: any): string | number | undefined {
-  return typeof v === "number" || (typeof v === "string" && v !== "") ? v : undefined;
-}
-
-// The object without what is empty, or nothing where all of it is.
-function kept(o: Record<string, any>): Record<string, any> | undefined {
-  const entries = Object.entries(o).filter(([, v]) => given(v));
-  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
 }
