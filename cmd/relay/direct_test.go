@@ -479,7 +479,7 @@ providers:
   slack: %s
 destinations:
   asks: {provider: slack, events: [issue.approval_requested], direct_messages: [issue.approval_requested], <<: %s}
-  room: {provider: slack, events: [issue.sent_back], <<: %[2]s}
+  room: {provider: slack, events: [issue.sent_back], recipients: [ann@example.com], <<: %[2]s}
   people: {provider: slack, events: [issue.approved], direct_messages: {fallback: never}}
 `, v.Entry(), v.Target()),
 		"people.yaml": `
