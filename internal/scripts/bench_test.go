@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dop251/goja"
+
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/plugin/render"
@@ -73,6 +75,40 @@ func bench(b *testing.B, p relay.Program) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := template.Render(context.Background(), in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkFloor is the least that any template costs: the engine reads the
+// event, calls an empty function and writes the event again. The default Slack
+// template may cost three times as much in the same run.
+func BenchmarkFloor(b *testing.B) {
+	program := goja.MustCompile("floor.js", `(function (text) { return JSON.stringify((function (event) { return event; })(JSON.parse(text))); })`, true)
+	b.ReportAllocs()
+	for b.Loop() {
+		rt := goja.New()
+		v, err := rt.RunProgram(program)
+		if err != nil {
+			b.Fatal(err)
+		}
+		f, _ := goja.AssertFunction(v)
+		if _, err := f(goja.Undefined(), rt.ToValue(benchEvent)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFloorWarm(b *testing.B) {
+	program := goja.MustCompile("floor.js", `(function (text) { return JSON.stringify((function (event) { return event; })(JSON.parse(text))); })`, true)
+	rt := goja.New()
+	v, err := rt.RunProgram(program)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, _ := goja.AssertFunction(v)
+	for b.Loop() {
+		if _, err := f(goja.Undefined(), rt.ToValue(benchEvent)); err != nil {
 			b.Fatal(err)
 		}
 	}
