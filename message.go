@@ -70,6 +70,13 @@ type Program struct {
 	Revision string // a hash of the code and of the locales
 	Code     []byte // a script with an inline source map
 	Locales  *Locales
+	Sources  map[string]Source // what it was made of, by the names that its errors say
+}
+
+// Source is a file that a program was made of.
+type Source struct {
+	Path string // as a person finds it; of a built-in one the name
+	Text []byte
 }
 
 // Locales holds the translations that templates/locales/<language>.json give,

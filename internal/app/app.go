@@ -57,6 +57,7 @@ type App struct {
 	child      *pluginhost.Scripts
 	scripts    *scripts.Client
 	library    *scripts.Library
+	faults     *templateFaults
 	engine     *delivery.Engine
 	identities *identity.Directory
 	work       sync.WaitGroup // look-ups that are under way
@@ -107,6 +108,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	a.faults = newTemplateFaults(a.logger, a.masker.Mask)
 	a.child = a.host.Scripts()
 	a.scripts = scripts.NewClient(a.child)
 	a.library = scripts.NewLibrary(scripts.Options{

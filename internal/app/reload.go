@@ -133,7 +133,7 @@ func needsRestart(running, next *config.Config) error {
 func (a *App) logMissingTemplates() {
 	now := a.current.Load()
 	for _, p := range missingTemplates(now.cfg.Config, now.templates) {
-		a.logger.Error("template missing; one is found by the event's type instead", "problem", p.Error())
+		a.logger.Error("template missing; the built-in one is used instead", "problem", p.Error())
 	}
 }
 

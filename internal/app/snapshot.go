@@ -77,6 +77,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	}
 	a.masker.Add(cfg.Secrets...)
 	a.current.Store(next)
+	a.faults.keep(set)
 	a.guard.Set(guardRules(cfg.Config))
 	a.engine.SetDestinations(lanes)
 	a.host.Keep(func(name string) bool { return setups[name] != nil })
@@ -168,5 +169,8 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 		a.personal(now, d, c, out)
 		done = a.forgetRefused(d, c.User, done)
 	}
-	return d.provider.Deliver(out, done)
+	if d.Template != "" && d.named == nil {
+		return d.provider.Deliver(out, broken(now.templates.Broken(d.Template), out, done))
+	}
+	return d.provider.Deliver(out, a.faults.send(program, out, done))
 }

@@ -36,7 +36,7 @@ func (a *App) status() any {
 	}{
 		Version: a.o.Version, Started: a.started.UTC(),
 		Config:    configState{now.cfg.Revision, now.since.UTC(), refused},
-		Templates: templateState{now.templates.Revision, notNil(now.templates.Problems())},
+		Templates: templateState{now.templates.Revision, notNil(slices.Concat(now.templates.Problems(), a.faults.problems(time.Now())))},
 		Plugins:   a.pluginStatus(),
 	}
 }
