@@ -190,6 +190,27 @@ destinations:
 	}
 }
 
+// TestTemplateThatKillsItsPlugin: where nothing else helps, the template is
+// blamed before its delivery is given up.
+func TestTemplateThatKillsItsPlugin(t *testing.T) {
+	h := newHook(t)
+	p := startRelay(t, workDir(t, map[string]string{
+		"relay.yaml":                  fmt.Sprintf(crashConfig, h.URL),
+		"templates/custom/default.ts": "export default (event: any) => {\n  const hidden = [\"rep\", \"eat\"].join(\"\");\n  return (\"x\" as any)[hidden](2 ** 36);\n};\n",
+	}))
+	p.accept(`{"id":"k","type":"issue.created","title":"deadly"}`)
+	p.until("the message arrives", func() bool { return p.states()["delivered"] == 1 })
+	d := p.deliveryOf("hook")
+	last := d.Log[len(d.Log)-1]
+	if len(d.Log) != 3 || last.TemplateError == nil || !strings.Contains(last.TemplateError.Message, "quarantined") {
+		t.Errorf("%d attempts, the last with %+v", len(d.Log), last.TemplateError)
+	}
+	if _, doubles := h.counts(); doubles > 0 {
+		t.Errorf("%d doubled", doubles)
+	}
+	p.stop()
+}
+
 // TestEditedUnderLoad edits a template, by a rename as editors do, by a
 // symbolic link as Kubernetes does, and in a file that it imports, while 500
 // events a second flow: the messages change within a second, and none fails.
