@@ -74,7 +74,8 @@ type App struct {
 
 	mu      sync.Mutex // held by a reload; guards the fields below
 	refused *refusal
-	said    string // the last refusal that was logged
+	said    string          // the last refusal that was logged
+	missing []relay.Problem // the templates whose lack was logged
 }
 
 // New builds a relay: it checks the configuration, opens the store, starts the

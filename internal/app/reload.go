@@ -129,12 +129,16 @@ func needsRestart(running, next *config.Config) error {
 }
 
 // logMissingTemplates says which destinations name a template that there is
-// not; the library says what is wrong with those that there are.
+// not, each once; the library says what is wrong with those that there are.
 func (a *App) logMissingTemplates() {
 	now := a.current.Load()
-	for _, p := range missingTemplates(now.cfg.Config, now.templates) {
-		a.logger.Error("template missing; the built-in one is used instead", "problem", p.Error())
+	missing := missingTemplates(now.cfg.Config, now.templates)
+	for _, p := range missing {
+		if !slices.Contains(a.missing, p) {
+			a.logger.Error("template missing; the built-in one is used instead", "problem", p.Error())
+		}
 	}
+	a.missing = missing
 }
 
 func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {

@@ -189,7 +189,7 @@ func (f *templateFaults) problems(now time.Time) []relay.Problem {
 		case p.Message == "" || now.Sub(one.last) > faultKept:
 			continue
 		default:
-			p.Message += fmt.Sprintf(" (failed %d times, last at %s)", one.count, one.last.UTC().Format(time.RFC3339))
+			p.Message += fmt.Sprintf(" (so far %d of its messages were affected, the last at %s)", one.count, one.last.UTC().Format(time.RFC3339))
 		}
 		all = append(all, p)
 	}

@@ -15,6 +15,7 @@ func TestExplain(t *testing.T) {
 	const before = "import { message } from \"relay\";\nexport default (event, ctx) => {\n"
 	tests := []struct{ name, line, frame, hint string }{
 		{"Misspelt", `  return event.actr.name;`, "    2 | export default (event, ctx) => {\n    3 |   return event.actr.name;\n      |                     ^\n    4 | };", "did you mean event.actor.name?"},
+		{"Swapped", `  return event.titel.trim();`, "", "did you mean event.title.trim?"},
 		{"OtherWord", `  return message({ title: event.user.name });`, "", "did you mean event.actor.name?"},
 		{"OfTheContext", `  return ctx.recipent.name;`, "", "did you mean ctx.recipient.name?"},
 		{"Missing", `  return event.actor.name;`, "", "this event has no event.actor; write event.actor?.name"},
