@@ -99,7 +99,7 @@ func echoServer(t *testing.T) *server {
 		{Revision: "t2", Name: "two.ts", Code: []byte(`$relay("default", function (e) { throw new Error("on purpose") })`)},
 		{Revision: "t3", Name: "three.ts", Code: []byte(`$relay("default", function (e) { return null })`)},
 		{Revision: "t4", Name: "four.ts", Code: []byte(`$relay("default", function (e) { return "four" })`)},
-		{Revision: "t5", Name: "five.ts", Code: []byte(`$relay("default", function (e) { const a = []; a.length = 4294967295; return a.indexOf(1) })`)},
+		{Revision: "t5", Name: "five.ts", Code: []byte(`$relay("default", function (e) { const a = []; a.length = 1e8; return a.indexOf(1) })`)},
 	}})
 	if err != nil || len(put.Missing) > 0 {
 		t.Fatalf("templates: %v, %v", put, err)

@@ -173,11 +173,12 @@ func (v *vigil) last(grown uint64) {
 	}
 }
 
+// grown counts from the least that there was: garbage from before the script may
+// be collected while it runs.
 func (v *vigil) grown() uint64 {
-	if now := heap(); now > v.size {
-		return now - v.size
-	}
-	return 0
+	now := heap()
+	v.size = min(v.size, now)
+	return now - v.size
 }
 
 func tookLonger(limit time.Duration) string {
