@@ -279,7 +279,16 @@ export default (event: any) => ({ id: event.id, word: "` + word + `" + mark + t(
 			t.Fatal(err)
 		}
 	}
+	revision := func() string { // that made the newest message
+		t.Helper()
+		var page struct{ Deliveries []struct{ ID string } }
+		p.call("GET", "/v1/deliveries?state=delivered&limit=1", "", &page)
+		var d templateLog
+		p.call("GET", "/v1/deliveries/"+page.Deliveries[0].ID, "", &d)
+		return d.Log[0].TemplateRevision
+	}
 	arrives("first-a-one")
+	first := revision()
 	replace("v1/custom/default.ts", source("second"))
 	arrives("second-a-one")
 	replace("v1/lib/mark.ts", `export const mark = "-b-";`)
@@ -296,6 +305,9 @@ export default (event: any) => ({ id: event.id, word: "` + word + `" + mark + t(
 	close(stop)
 	sent := <-stopped
 	p.until("all are delivered", func() bool { return p.states()["delivered"] == sent })
+	if last := revision(); first == "" || last == "" || first == last {
+		t.Errorf("the first message was made by revision %q, the last by %q", first, last)
+	}
 	if _, doubles := h.counts(); doubles > 0 || len(h.all()) != sent {
 		t.Errorf("%d messages of %d events, %d doubled", len(h.all()), sent, doubles)
 	}

@@ -1,10 +1,11 @@
 package render
 
 import (
+	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
 	"time"
@@ -46,7 +47,7 @@ const (
 // only the end of the process ends it.
 type Watch struct {
 	slots chan struct{}
-	calm  atomic.Uint64 // the heap's size when it was last looked at
+	calm  atomic.Uint64 // what lived on the heap when it was last looked at
 	since atomic.Int64  // when that was, in Unix nanoseconds
 }
 
@@ -57,14 +58,16 @@ func NewWatch() *Watch {
 	return &Watch{slots: make(chan struct{}, max(4, 2*runtime.GOMAXPROCS(0)))}
 }
 
-// size is the heap's size before a script runs, seldom looked up.
+// size is what lives on the heap before a script runs, seldom looked up.
 func (w *Watch) size(now time.Time) uint64 {
 	if w == nil {
-		return heap()
+		_, live := heap()
+		return live
 	}
 	before := w.since.Load()
 	if now.UnixNano()-before > int64(calmFor) && w.since.CompareAndSwap(before, now.UnixNano()) {
-		w.calm.Store(heap())
+		_, live := heap()
+		w.calm.Store(live)
 	}
 	return w.calm.Load()
 }
@@ -81,14 +84,12 @@ func (w *Watch) leave() {
 	}
 }
 
-// heap is the size of what is allocated and not yet collected, in bytes.
-func heap() uint64 {
-	sample := [1]metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(sample[:])
-	if sample[0].Value.Kind() != metrics.KindUint64 {
-		return math.MaxUint64 // growth then counts as none
-	}
-	return sample[0].Value.Uint64()
+// heap is the size of what is allocated and not yet collected, and of what of it
+// lived at the last collection, in bytes.
+func heap() (all, live uint64) {
+	samples := [2]metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(samples[:])
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }
 
 // vigil is kept while one script runs.
@@ -96,7 +97,7 @@ type vigil struct {
 	rt      *goja.Runtime
 	limit   time.Duration
 	started time.Time
-	size    uint64                     // of the heap, when it started
+	size    uint64                     // of what lived on the heap, when it started
 	giveUp  func(*relay.TemplateError) // nil: there is nothing else to do
 	name    string
 	state   atomic.Int32
@@ -128,25 +129,30 @@ func (v *vigil) end() bool {
 // not time, once the script is told to end: a machine that slept is no loop.
 func (v *vigil) keep() {
 	var reason string
+	memory := false
 	ignored, sinceGC := 0, 0
 	for ; v.state.Load() == running; time.Sleep(tick) {
-		grown := v.grown()
 		switch sinceGC--; {
 		case reason != "":
 			ignored++
-			if (time.Duration(ignored)*tick > grace || grown > hardMemory) && v.giveUp != nil && v.state.CompareAndSwap(running, givenUp) {
-				go v.ceiling()
-				v.giveUp(&relay.TemplateError{File: v.name, Fatal: true,
-					Message: reason + " and could not be interrupted: the engine was busy in one call, such as a sort or a regular expression"})
-				return
+			if v.giveUp == nil {
+				if v.holds(lastMemory) {
+					v.ceiling()
+				}
+				continue
 			}
-			v.last(grown)
-			continue
+			if time.Duration(ignored)*tick <= grace && !v.holds(hardMemory) || !v.state.CompareAndSwap(running, givenUp) {
+				continue
+			}
+			go v.ceiling()
+			v.giveUp(&relay.TemplateError{File: v.name, Fatal: true,
+				Message: reason + " and could not be interrupted: the engine was busy in one call, such as a sort or a regular expression"})
+			return
 		case time.Since(v.started) >= v.limit:
 			reason = tookLonger(v.limit)
-		case grown > MaxMemory && sinceGC <= 0:
-			runtime.GC() // others' garbage is not its fault
-			if sinceGC = 10; v.grown() > MaxMemory {
+		case sinceGC <= 0 && v.grown() > MaxMemory:
+			sinceGC = 10 // a collection is not for nothing
+			if memory = v.holds(MaxMemory); memory {
 				reason = fmt.Sprintf("used more than %d MiB of memory", MaxMemory>>20)
 			}
 		}
@@ -154,31 +160,40 @@ func (v *vigil) keep() {
 			v.rt.Interrupt(reason)
 		}
 	}
+	if memory {
+		debug.FreeOSMemory() // at once: the next script is measured against what lives
+	}
 }
 
 // ceiling watches the memory of a script that was given up, to the end of the
-// process.
+// process, and brings that end about when nothing else keeps the script from
+// taking the machine's memory.
 func (v *vigil) ceiling() {
-	for ; ; time.Sleep(tick) {
-		v.last(v.grown())
+	for !v.holds(lastMemory) {
+		time.Sleep(tick)
 	}
+	line, _ := json.Marshal(map[string]string{"@level": "error", "@message": fmt.Sprintf(
+		"template %s used more than %d MiB of memory and could not be interrupted; the plugin ends at once", v.name, lastMemory>>20)})
+	fmt.Fprintf(os.Stderr, "%s\n", line)
+	os.Exit(1)
 }
 
-// last ends the process when nothing else keeps it from taking the machine's
-// memory.
-func (v *vigil) last(grown uint64) {
-	if v.giveUp != nil && grown > lastMemory {
-		fmt.Fprintf(os.Stderr, "template %s used more than %d MiB of memory and could not be interrupted; the plugin ends at once\n", v.name, lastMemory>>20)
-		os.Exit(1)
-	}
-}
-
-// grown counts from the least that there was: garbage from before the script may
-// be collected while it runs.
+// grown is the growth with what may be garbage, from the least that lived: a
+// script before may have left much.
 func (v *vigil) grown() uint64 {
-	now := heap()
-	v.size = min(v.size, now)
-	return now - v.size
+	all, live := heap()
+	v.size = min(v.size, live)
+	return max(all, v.size) - v.size
+}
+
+// holds reports whether the growth is more than a limit without the garbage of
+// others, which is no fault of this script.
+func (v *vigil) holds(limit uint64) bool {
+	if v.grown() <= limit {
+		return false
+	}
+	runtime.GC()
+	return v.grown() > limit
 }
 
 func tookLonger(limit time.Duration) string {
