@@ -282,7 +282,10 @@ export default (event: any) => ({ id: event.id, word: "` + word + `" + mark + t(
 	revision := func() string { // that made the newest message
 		t.Helper()
 		var page struct{ Deliveries []struct{ ID string } }
-		p.call("GET", "/v1/deliveries?state=delivered&limit=1", "", &page)
+		p.until("a delivery is recorded", func() bool {
+			p.call("GET", "/v1/deliveries?state=delivered&limit=1", "", &page)
+			return len(page.Deliveries) > 0
+		})
 		var d templateLog
 		p.call("GET", "/v1/deliveries/"+page.Deliveries[0].ID, "", &d)
 		return d.Log[0].TemplateRevision
