@@ -70,6 +70,13 @@ type Program struct {
 	Revision string // a hash of the code and of the locales
 	Code     []byte // a script with an inline source map
 	Locales  *Locales
+	Sources  map[string]Source // what it was made of, by the names that its errors say
+}
+
+// Source is a file that a program was made of.
+type Source struct {
+	Path string // as a person finds it; of a built-in one the name
+	Text []byte
 }
 
 // Locales holds the translations that templates/locales/<language>.json give,
@@ -86,6 +93,11 @@ type TemplateError struct {
 	Line    int    `json:"line"`
 	Column  int    `json:"column"`
 	Message string `json:"message"`
+	Frame   string `json:"frame,omitempty"` // the lines around the place, with a caret below it
+	Hint    string `json:"hint,omitempty"`  // the remedy, where one can be told
+	// Fatal: the render could not be ended, so its plugin ends, and this revision
+	// of the template is not run again.
+	Fatal bool `json:"fatal,omitempty"`
 }
 
 func (e *TemplateError) Error() string {
@@ -112,6 +124,8 @@ type Problem struct {
 	Column  int    `json:"column"`
 	Path    string `json:"path"` // the key, such as destinations.dba-team.url
 	Message string `json:"message"`
+	Frame   string `json:"frame,omitempty"` // of a template: the lines around the place
+	Hint    string `json:"hint,omitempty"`
 }
 
 func (p Problem) Error() string {

@@ -49,9 +49,7 @@ func encodeReport(r *relay.Report) *pluginpb.Report {
 		Verdict: pluginpb.Verdict(max(0, slices.Index(verdicts[:], r.Verdict))), RetryAfterMs: r.RetryAfter.Milliseconds(), Receipt: r.Receipt, Error: r.Error,
 		Probe: r.Probe, Template: r.Template, TemplateRevision: r.TemplateRevision, Message: r.Message,
 	}
-	if e := r.TemplateError; e != nil {
-		out.TemplateError = &pluginpb.TemplateError{File: e.File, Line: uint32(e.Line), Column: uint32(e.Column), Message: e.Message}
-	}
+	out.TemplateError = EncodeTemplateError(r.TemplateError)
 	out.Request, out.Response = encodeRequest(r.Request), encodeResponse(r.Response)
 	for _, s := range r.Steps {
 		out.Steps = append(out.Steps, &pluginpb.Step{
@@ -177,10 +175,20 @@ func cut(text string, limit int) string {
 	return text[:limit]
 }
 
+// EncodeTemplateError puts a template's fault on the wire; nil stays nil.
+func EncodeTemplateError(e *relay.TemplateError) *pluginpb.TemplateError {
+	if e == nil {
+		return nil
+	}
+	return &pluginpb.TemplateError{File: e.File, Line: uint32(e.Line), Column: uint32(e.Column), Message: e.Message, Fatal: e.Fatal}
+}
+
 // decodeTemplateError reads a template's fault; nil stays nil.
 func decodeTemplateError(e *pluginpb.TemplateError) *relay.TemplateError {
 	if e == nil {
 		return nil
 	}
-	return &relay.TemplateError{File: e.File, Line: int(e.Line), Column: int(e.Column), Message: e.Message}
+	return &relay.TemplateError{
+		File: cut(e.File, maxReportText), Line: int(e.Line), Column: int(e.Column), Message: cut(e.Message, maxReportText), Fatal: e.Fatal,
+	}
 }

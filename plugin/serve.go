@@ -7,7 +7,9 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
@@ -21,9 +23,15 @@ import (
 // it. Call it from main and do nothing else. Standard output belongs to the
 // handshake: log with Settings.Logger.
 func Serve(p Provider) {
-	logger := Logger(os.Stderr)
-	ServeProcess(newServer(p, logger), nil)
+	s := newServer(p, Logger(os.Stderr))
+	// relay replaces a process in which a render cannot be ended as soon as its
+	// deliveries are done. One that does not must not leave it running for ever.
+	s.broken = sync.OnceFunc(func() { time.AfterFunc(brokenFor, func() { os.Exit(1) }) })
+	ServeProcess(s, nil)
 }
+
+// brokenFor is longer than any delivery takes.
+const brokenFor = 2 * time.Minute
 
 // ServeProcess is Serve for other services of the protocol: it is how relay's
 // own script child runs.

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
 	"github.com/relay-sidecar/relay/plugin/render"
@@ -26,6 +28,9 @@ type server struct {
 	provider    Provider
 	description Description
 	logger      *slog.Logger
+	watch       *render.Watch
+	broken      func()   // called when a render could not be ended; nil: not
+	spoiled     sync.Map // revision of a template that could not be ended → *pluginpb.TemplateError
 
 	mu        sync.Mutex // held while settings or templates change
 	settings  atomic.Pointer[map[string]*configured]
@@ -61,7 +66,7 @@ type template struct {
 const CapabilityRender = "render"
 
 func newServer(p Provider, logger *slog.Logger) *server {
-	s := &server{provider: p, description: p.Describe(), logger: logger}
+	s := &server{provider: p, description: p.Describe(), logger: logger, watch: render.NewWatch()}
 	s.settings.Store(&map[string]*configured{})
 	s.templates.Store(&map[string]template{})
 	return s
@@ -248,14 +253,19 @@ func (s *server) Deliver(stream pluginpb.Provider_DeliverServer) error {
 	var inflight atomic.Int64
 	go func() { written <- writeResults(stream, results, &inflight) }()
 
-	var workers sync.WaitGroup
-	var cancels sync.Map // ticket → context.CancelFunc
+	var open sync.WaitGroup // deliveries without an answer
+	var cancels sync.Map    // ticket → context.CancelFunc
 	jobs := make(chan job)
 	work := func(j job) {
-		report := s.deliver(j.ctx, j.delivery)
-		cancels.Delete(j.delivery.Ticket)
-		j.cancel()
-		results <- &pluginpb.Result{Ticket: j.delivery.Ticket, Report: report}
+		var once sync.Once
+		s.deliver(j.ctx, j.delivery, func(report *pluginpb.Report) {
+			once.Do(func() {
+				cancels.Delete(j.delivery.Ticket)
+				j.cancel()
+				results <- &pluginpb.Result{Ticket: j.delivery.Ticket, Report: report}
+				open.Done()
+			})
+		})
 	}
 	var err error
 	for {
@@ -268,17 +278,18 @@ func (s *server) Deliver(stream pluginpb.Provider_DeliverServer) error {
 			j.ctx, j.cancel = context.WithTimeout(stream.Context(), time.Duration(d.TimeoutMs)*time.Millisecond)
 			cancels.Store(d.Ticket, j.cancel)
 			inflight.Add(1)
+			open.Add(1)
 			select {
 			case jobs <- j: // a worker is idle
 			default:
-				workers.Go(func() {
+				go func() { // ends with jobs, unless a render keeps it for ever
 					for work(j); ; work(j) {
 						var more bool
 						if j, more = <-jobs; !more {
 							return
 						}
 					}
-				})
+				}()
 			}
 		}
 		for _, ticket := range req.Cancel {
@@ -288,7 +299,7 @@ func (s *server) Deliver(stream pluginpb.Provider_DeliverServer) error {
 		}
 	}
 	close(jobs)
-	workers.Wait()
+	open.Wait()
 	close(results)
 	if werr := <-written; werr != nil {
 		return werr
@@ -343,15 +354,29 @@ func writeResults(stream pluginpb.Provider_DeliverServer, results <-chan *plugin
 	return failed
 }
 
-func (s *server) Preview(_ context.Context, req *pluginpb.PreviewRequest) (out *pluginpb.PreviewResponse, _ error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.logger.Error("provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			out = &pluginpb.PreviewResponse{Report: &pluginpb.Report{Verdict: pluginpb.Verdict_TEMPORARY, Error: panicked}}
+// Preview goes the way of a delivery up to the request.
+func (s *server) Preview(_ context.Context, req *pluginpb.PreviewRequest) (*pluginpb.PreviewResponse, error) {
+	answer := make(chan *pluginpb.PreviewResponse, 1)
+	go func() { // a render may keep it for ever
+		defer func() {
+			if p := recover(); p != nil {
+				s.logger.Error("provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				answer <- &pluginpb.PreviewResponse{Report: &pluginpb.Report{Verdict: pluginpb.Verdict_TEMPORARY, Error: panicked}}
+			}
+		}()
+		w := s.prepare(req.Delivery, func(fault *relay.TemplateError) {
+			answer <- s.preview(s.prepare(s.without(req.Delivery, fault), nil))
+		})
+		if !w.givenUp {
+			answer <- s.preview(w)
 		}
 	}()
-	w := s.prepare(req.Delivery)
-	out = &pluginpb.PreviewResponse{}
+	return <-answer, nil
+}
+
+// preview is the answer about a delivery that is not sent.
+func (s *server) preview(w *work) *pluginpb.PreviewResponse {
+	out := &pluginpb.PreviewResponse{}
 	if w.request != nil {
 		size := s.measure(w)
 		out.Size, out.Limit, out.Unit = size.Used, size.Limit, size.Unit
@@ -368,7 +393,7 @@ func (s *server) Preview(_ context.Context, req *pluginpb.PreviewRequest) (out *
 		}
 	}
 	out.Report = w.finish()
-	return out, nil
+	return out
 }
 
 // measure is how big a request is.
@@ -398,9 +423,31 @@ func plainHeader(name string) bool {
 	return false
 }
 
-// deliver renders, composes and sends one delivery. A panic of the provider
-// ends the attempt, not the process with everybody else's deliveries.
-func (s *server) deliver(ctx context.Context, d *pluginpb.Delivery) (out *pluginpb.Report) {
+// deliver renders, composes and sends one delivery, and answers it. A panic of
+// the provider ends the attempt, not the process with everybody else's
+// deliveries. Where the render cannot be ended, another goroutine answers, and
+// whatever comes of this one is dropped.
+func (s *server) deliver(ctx context.Context, d *pluginpb.Delivery, answer func(*pluginpb.Report)) {
+	giveUp := func(fault *relay.TemplateError) { answer(s.attempt(ctx, s.without(d, fault), nil)) }
+	if report := s.attempt(ctx, d, giveUp); report != nil {
+		answer(report)
+	}
+}
+
+// without is a delivery whose template could not be ended and is not run again.
+func (s *server) without(d *pluginpb.Delivery, fault *relay.TemplateError) *pluginpb.Delivery {
+	s.logger.Error("a render could not be ended; the plugin is replaced when its deliveries are done", "delivery", d.Id, "error", fault.Error())
+	if s.broken != nil {
+		s.broken()
+	}
+	again := proto.CloneOf(d)
+	again.Quarantined = EncodeTemplateError(fault)
+	s.spoiled.Store(d.Template, again.Quarantined)
+	return again
+}
+
+// attempt is the report of one attempt, or nil where giveUp took it over.
+func (s *server) attempt(ctx context.Context, d *pluginpb.Delivery, giveUp func(*relay.TemplateError)) (out *pluginpb.Report) {
 	sending := false
 	defer func() {
 		if p := recover(); p != nil {
@@ -411,7 +458,10 @@ func (s *server) deliver(ctx context.Context, d *pluginpb.Delivery) (out *plugin
 			}
 		}
 	}()
-	w := s.prepare(d)
+	w := s.prepare(d, giveUp)
+	if w.givenUp {
+		return nil
+	}
 	if w.request == nil {
 		return w.finish()
 	}
@@ -431,6 +481,7 @@ type work struct {
 	delivery *Delivery
 	request  *Request
 	report   relay.Report
+	givenUp  bool // another goroutine has the delivery now
 }
 
 // finish masks what leaves the process and puts it on the wire.
@@ -447,7 +498,7 @@ func (w *work) finish() *pluginpb.Report {
 }
 
 // prepare goes the way of a delivery up to the request.
-func (s *server) prepare(d *pluginpb.Delivery) *work {
+func (s *server) prepare(d *pluginpb.Delivery, giveUp func(*relay.TemplateError)) *work {
 	w := &work{dest: (*s.settings.Load())[d.Settings]}
 	if w.dest == nil {
 		w.report = relay.Report{Verdict: relay.Temporary, Error: noSettings}
@@ -465,62 +516,6 @@ func (s *server) prepare(d *pluginpb.Delivery) *work {
 		w.report = relay.Report{Verdict: relay.MessageRefused, Error: err.Error()}
 		return w
 	}
-	rendered, ok := s.render(d, w)
-	if !ok {
-		return w
-	}
-	if rendered.Skipped() {
-		w.report.Verdict = relay.Skipped
-		return w
-	}
-	if w.request, err = w.place.Compose(w.delivery, rendered); err != nil {
-		w.request = nil
-		w.report.Verdict, w.report.Error = relay.MessageRefused, err.Error()
-		return w
-	}
-	if w.request.Method == "" {
-		w.request.Method = "POST"
-	}
+	s.compose(d, w, giveUp)
 	return w
-}
-
-// render runs the delivery's template, or its fallback where that one fails
-// and the destination wants it so. Without ok the report is final.
-func (s *server) render(d *pluginpb.Delivery, w *work) (r relay.Rendered, ok bool) {
-	templates := *s.templates.Load()
-	input := render.Input{
-		Event: d.Event, Seed: d.Id,
-		Context: render.Context{
-			Destination: d.Context.GetDestination(), Provider: d.Context.GetProvider(), Direct: d.Context.GetDirect(),
-			Recipient: d.Context.GetRecipient(), Language: d.Context.GetLanguage(), TimeZone: d.Context.GetTimeZone(),
-			Now: w.delivery.Now,
-		},
-	}
-	run := func(revision string) (render.Output, *relay.TemplateError) {
-		t, ok := templates[revision]
-		if !ok {
-			return render.Output{}, &relay.TemplateError{File: revision, Message: "the plugin does not have this template revision"}
-		}
-		w.report.Template, w.report.TemplateRevision = t.name, revision
-		return t.Render(context.Background(), input)
-	}
-	out, failed := run(d.Template)
-	if failed != nil {
-		w.report.TemplateError = failed
-		switch relay.TemplateErrors(d.TemplateErrors) {
-		case relay.TemplateErrorsRetry:
-			w.report.Verdict, w.report.Error = relay.Temporary, failed.Error()
-			return relay.Rendered{}, false
-		case relay.TemplateErrorsDead:
-			w.report.Verdict, w.report.Error = relay.MessageRefused, failed.Error()
-			return relay.Rendered{}, false
-		}
-		var again *relay.TemplateError
-		if out, again = run(d.Fallback); again != nil {
-			w.report.Verdict, w.report.Error = relay.Temporary, again.Error()
-			return relay.Rendered{}, false
-		}
-	}
-	w.report.Message = out.JSON
-	return out.Rendered, true
 }

@@ -101,6 +101,8 @@ func echoServer(t *testing.T) *server {
 		{Revision: "t1", Name: "one.ts", Code: []byte(`$relay("default", function (e) { return e.title })`)},
 		{Revision: "t2", Name: "two.ts", Code: []byte(`$relay("default", function (e) { throw new Error("on purpose") })`)},
 		{Revision: "t3", Name: "three.ts", Code: []byte(`$relay("default", function (e) { return null })`)},
+		{Revision: "t4", Name: "four.ts", Code: []byte(`$relay("default", function (e) { return "four" })`)},
+		{Revision: "t5", Name: "five.ts", Code: []byte(`$relay("default", function (e) { const a = []; a.length = 1e8; return a.indexOf(1) })`)},
 	}})
 	if err != nil || len(put.Missing) > 0 {
 		t.Fatalf("templates: %v, %v", put, err)
@@ -149,6 +151,21 @@ func TestServerDelivers(t *testing.T) {
 			relay.Report{Verdict: relay.Temporary, Error: "the plugin does not have these settings; they were changed or refused meanwhile"}, ""},
 		{"a message that cannot be composed", func(d *pluginpb.Delivery) { d.Event = []byte(`{"title":"too long"}`) },
 			relay.Report{Verdict: relay.MessageRefused, Error: "the text has 9 characters, the vendor takes 5: <secret>"}, ""},
+		{"what the provider refuses falls back", func(d *pluginpb.Delivery) {
+			d.Event, d.Fallback, d.TemplateErrors = []byte(`{"title":"too long"}`), "t4", "fallback"
+		}, relay.Report{Verdict: relay.Delivered, Template: "four.ts", Message: []byte(`"four"`)}, "does not take the message that it made: the text has 9 characters, the vendor takes 5: <secret>"},
+		{"what the provider refuses of the fallback, too", func(d *pluginpb.Delivery) {
+			d.Event, d.Template, d.Fallback, d.TemplateErrors = []byte(`{"title":"too long"}`), "t2", "t1", "fallback"
+		}, relay.Report{Verdict: relay.MessageRefused, Template: "one.ts", Error: "the text has 9 characters, the vendor takes 5: <secret>"}, "on purpose"},
+		{"a quarantined template falls back", func(d *pluginpb.Delivery) {
+			d.Template, d.Fallback, d.TemplateErrors, d.Quarantined = "t1", "t4", "fallback", &pluginpb.TemplateError{Message: "it is bad"}
+		}, relay.Report{Verdict: relay.Delivered, Template: "four.ts"}, "it is bad"},
+		{"a quarantined template is retried", func(d *pluginpb.Delivery) {
+			d.Fallback, d.TemplateErrors, d.Quarantined = "t4", "retry", &pluginpb.TemplateError{Message: "it is bad"}
+		}, relay.Report{Verdict: relay.Temporary, Template: "one.ts"}, "it is bad"},
+		{"a missing template ends it", func(d *pluginpb.Delivery) {
+			d.Template, d.Fallback, d.TemplateErrors, d.Quarantined = "", "t4", "dead", &pluginpb.TemplateError{Message: "it is not there"}
+		}, relay.Report{Verdict: relay.MessageRefused}, "it is not there"},
 		{"secrets in errors are masked", func(d *pluginpb.Delivery) { d.Event = []byte(`{"title":"fail"}`) },
 			relay.Report{Verdict: relay.Temporary, Error: "cannot reach <secret>"}, ""},
 	} {
@@ -164,6 +181,33 @@ func TestServerDelivers(t *testing.T) {
 				t.Errorf("template error %+v, want %q", got.TemplateError, c.broken)
 			}
 		})
+	}
+}
+
+// TestServerAnswersWhatCannotBeEnded: each delivery goes on without the
+// template, the ones behind it do not run it again, and the stream ends although
+// a render does not.
+func TestServerAnswersWhatCannotBeEnded(t *testing.T) {
+	s := echoServer(t)
+	broken := 0
+	s.broken = func() { broken++ }
+	deaf := func(ticket uint64) *pluginpb.Delivery {
+		d := delivery(ticket, "hello", "t5")
+		d.Fallback, d.TemplateErrors = "t4", "fallback"
+		return d
+	}
+	for ticket := uint64(1); ticket <= 2; ticket++ {
+		report := deliver(t, s, deaf(ticket))[ticket]
+		if report.GetVerdict() != pluginpb.Verdict_DELIVERED || report.Template != "four.ts" || !report.GetTemplateError().GetFatal() {
+			t.Errorf("ticket %d: %v", ticket, report)
+		}
+	}
+	preview, err := s.Preview(t.Context(), &pluginpb.PreviewRequest{Delivery: deaf(3)})
+	if err != nil || !preview.GetReport().GetTemplateError().GetFatal() || preview.Report.Template != "four.ts" {
+		t.Errorf("preview: %v, %v", preview, err)
+	}
+	if broken != 1 {
+		t.Errorf("called %d times, want once", broken)
 	}
 }
 

@@ -116,9 +116,14 @@ declare module "relay" {
 
   /**
    * What a template's default export returns: a portable message, the
-   * provider's own JSON, plain text, or null to skip the delivery.
+   * provider's own JSON, plain text, or null to skip the delivery. Name the
+   * provider's type to have its JSON checked while you write:
+   * `export default function (event: Event, ctx: Context): Result<SlackMessage>`
    */
-  export type Result = PortableMessage | object | string | null;
+  export type Result<Native extends object = object> = PortableMessage | Native | string | null;
+
+  /** A template's default export: `const template: Template<SlackMessage> = (event) => …`. */
+  export type Template<Native extends object = object> = (event: Event, ctx: Context) => Result<Native> | Promise<Result<Native>>;
 
   /** Makes a portable message. */
   export function message(m: Message): PortableMessage;
@@ -154,6 +159,220 @@ declare module "relay" {
 
   /** The SHA-256 of a text's UTF-8, in hexadecimal. */
   export function sha256(text: string): string;
+
+  // What providers take beside portable messages. Each is checked against the
+  // vendor's limits before it is sent; keys that are not listed here are sent
+  // as they are.
+
+  /** Slack: a message of Block Kit. */
+  export interface SlackMessage {
+    /** mrkdwn; with blocks it is what notifications show. */
+    text?: string;
+    /** At most 50. */
+    blocks?: SlackBlock[];
+    attachments?: { color?: string; fallback?: string; blocks?: SlackBlock[]; [key: string]: any }[];
+    unfurl_links?: boolean;
+    unfurl_media?: boolean;
+    [key: string]: any;
+  }
+  export interface SlackText {
+    type: "plain_text" | "mrkdwn";
+    text: string;
+    emoji?: boolean;
+    verbatim?: boolean;
+  }
+  export interface SlackButton {
+    type: "button";
+    text: SlackText & { type: "plain_text" };
+    url?: string;
+    action_id?: string;
+    value?: string;
+    style?: "primary" | "danger";
+    [key: string]: any;
+  }
+  export interface SlackImage {
+    type: "image";
+    image_url: string;
+    alt_text: string;
+  }
+  export type SlackBlock =
+    | { type: "header"; text: SlackText & { type: "plain_text" }; block_id?: string }
+    /** One of text and fields; at most 10 fields. */
+    | { type: "section"; text?: SlackText; fields?: SlackText[]; accessory?: SlackButton | SlackImage | Record<string, any>; block_id?: string; expand?: boolean }
+    | { type: "context"; elements: (SlackText | SlackImage)[]; block_id?: string }
+    | { type: "actions"; elements: (SlackButton | Record<string, any>)[]; block_id?: string }
+    | { type: "divider"; block_id?: string }
+    | { type: "image"; image_url: string; alt_text: string; title?: SlackText; block_id?: string }
+    | { type: "markdown"; text: string; block_id?: string }
+    | { type: "rich_text"; elements: Record<string, any>[]; block_id?: string }
+    | { type: "table" | "video" | "file" | "input"; [key: string]: any };
+
+  /** Discord: what an incoming webhook executes. */
+  export interface DiscordMessage {
+    /** At most 2,000 characters. */
+    content?: string;
+    /** At most 10, and 6,000 characters in all. */
+    embeds?: DiscordEmbed[];
+    username?: string;
+    avatar_url?: string;
+    thread_name?: string;
+    flags?: number;
+    /** Without it nobody is called. */
+    allowed_mentions?: { parse?: ("users" | "roles" | "everyone")[]; users?: string[]; roles?: string[]; replied_user?: boolean };
+    components?: Record<string, any>[];
+    poll?: Record<string, any>;
+    [key: string]: any;
+  }
+  export interface DiscordEmbed {
+    title?: string;
+    description?: string;
+    url?: string;
+    timestamp?: string;
+    /** 0xRRGGBB, a number. */
+    color?: number;
+    author?: { name: string; url?: string; icon_url?: string };
+    /** At most 25. */
+    fields?: { name: string; value: string; inline?: boolean }[];
+    image?: { url: string };
+    thumbnail?: { url: string };
+    footer?: { text: string; icon_url?: string };
+    [key: string]: any;
+  }
+
+  /** Teams: an Adaptive Card, or the message around one. */
+  export type TeamsMessage = AdaptiveCard | TeamsEnvelope;
+  export interface TeamsEnvelope {
+    type: "message";
+    text?: string;
+    attachments?: { contentType: "application/vnd.microsoft.card.adaptive"; contentUrl?: string | null; content: AdaptiveCard }[];
+    [key: string]: any;
+  }
+  export interface AdaptiveCard {
+    type: "AdaptiveCard";
+    $schema?: string;
+    /** Workflows show up to 1.5. */
+    version: string;
+    body?: AdaptiveElement[];
+    actions?: AdaptiveAction[];
+    msteams?: { width?: "Full"; entities?: { type: "mention"; text: string; mentioned: { id: string; name: string } }[]; [key: string]: any };
+    [key: string]: any;
+  }
+  export type AdaptiveElement =
+    | {
+        type: "TextBlock";
+        text: string;
+        wrap?: boolean;
+        weight?: "Lighter" | "Default" | "Bolder";
+        size?: "Small" | "Default" | "Medium" | "Large" | "ExtraLarge";
+        color?: "Default" | "Dark" | "Light" | "Accent" | "Good" | "Warning" | "Attention";
+        isSubtle?: boolean;
+        [key: string]: any;
+      }
+    | { type: "FactSet"; facts: { title: string; value: string }[]; [key: string]: any }
+    | { type: "Image"; url: string; altText?: string; [key: string]: any }
+    | { type: "Container"; items: AdaptiveElement[]; style?: "default" | "emphasis" | "good" | "attention" | "warning" | "accent"; [key: string]: any }
+    | { type: "ColumnSet"; columns?: { type?: "Column"; width?: string | number; items?: AdaptiveElement[]; [key: string]: any }[]; [key: string]: any }
+    | { type: "ActionSet"; actions: AdaptiveAction[]; [key: string]: any }
+    | { type: "RichTextBlock" | "ImageSet" | "Table" | "Media" | "CodeBlock"; [key: string]: any };
+  export type AdaptiveAction =
+    | { type: "Action.OpenUrl"; title?: string; url: string; style?: "default" | "positive" | "destructive"; [key: string]: any }
+    | { type: "Action.ShowCard" | "Action.ToggleVisibility" | "Action.Submit" | "Action.Execute"; title?: string; [key: string]: any };
+
+  /** DingTalk: a message of a custom robot. */
+  export type DingTalkMessage = { at?: { atMobiles?: string[]; atUserIds?: string[]; isAtAll?: boolean }; msgUuid?: string } & (
+    | { msgtype: "text"; text: { content: string } }
+    | { msgtype: "markdown"; markdown: { title: string; text: string } }
+    | { msgtype: "link"; link: { title: string; text: string; messageUrl: string; picUrl?: string } }
+    | {
+        msgtype: "actionCard";
+        /** singleTitle and singleURL, or btns. */
+        actionCard: {
+          title: string;
+          text: string;
+          singleTitle?: string;
+          singleURL?: string;
+          btnOrientation?: "0" | "1";
+          btns?: { title: string; actionURL: string }[];
+        };
+      }
+    | { msgtype: "feedCard"; feedCard: { links: { title: string; messageURL: string; picURL: string }[] } }
+  );
+
+  /** Feishu and Lark: a message of a custom bot, or a card alone. */
+  export type FeishuMessage =
+    | { msg_type: "text"; content: { text: string } }
+    | { msg_type: "post"; content: { post: Record<string, { title?: string; content: FeishuPart[][] }> } }
+    | { msg_type: "image"; content: { image_key: string } }
+    | { msg_type: "share_chat"; content: { share_chat_id: string } }
+    | { msg_type: "interactive"; card: FeishuCard }
+    | FeishuCard;
+  export type FeishuPart =
+    | { tag: "text"; text: string; un_escape?: boolean }
+    | { tag: "a"; text: string; href: string }
+    | { tag: "at"; user_id: string; user_name?: string }
+    | { tag: "img"; image_key: string };
+  export interface FeishuCard {
+    /** "2.0"; without it the older form, with elements instead of body. */
+    schema?: "2.0";
+    config?: Record<string, any>;
+    header?: {
+      title: { tag: "plain_text" | "lark_md"; content: string };
+      subtitle?: { tag: "plain_text" | "lark_md"; content: string };
+      template?: "blue" | "wathet" | "turquoise" | "green" | "yellow" | "orange" | "red" | "carmine" | "violet" | "purple" | "indigo" | "grey" | "default";
+      [key: string]: any;
+    };
+    body?: { elements: FeishuElement[]; [key: string]: any };
+    elements?: FeishuElement[];
+    i18n_elements?: Record<string, FeishuElement[]>;
+    card_link?: { url: string; [key: string]: any };
+    /** A card of the vendor's card builder. */
+    type?: "template";
+    data?: { template_id: string; template_version_name?: string; template_variable?: Record<string, any> };
+  }
+  export interface FeishuElement {
+    tag: string;
+    [key: string]: any;
+  }
+
+  /** WeCom: a message of a group robot, or of an app to a person. */
+  export type WeComMessage =
+    | { msgtype: "text"; text: { content: string; mentioned_list?: string[]; mentioned_mobile_list?: string[] } }
+    | { msgtype: "markdown"; markdown: { content: string } }
+    | { msgtype: "markdown_v2"; markdown_v2: { content: string } }
+    | { msgtype: "image"; image: { base64: string; md5: string } | { media_id: string } }
+    | { msgtype: "news"; news: { articles: { title: string; url?: string; description?: string; picurl?: string; [key: string]: any }[] } }
+    | { msgtype: "file"; file: { media_id: string } }
+    | { msgtype: "voice"; voice: { media_id: string } }
+    | { msgtype: "textcard"; textcard: { title: string; description: string; url: string; btntxt?: string } }
+    | { msgtype: "template_card"; template_card: WeComCard }
+    | { msgtype: "mpnews" | "video" | "miniprogram_notice"; [key: string]: any };
+  export interface WeComCard {
+    /** Robots take the first two. */
+    card_type: "text_notice" | "news_notice" | "button_interaction" | "vote_interaction" | "multiple_interaction";
+    source?: { icon_url?: string; desc?: string; desc_color?: number };
+    main_title?: { title?: string; desc?: string };
+    emphasis_content?: { title?: string; desc?: string };
+    quote_area?: Record<string, any>;
+    sub_title_text?: string;
+    /** At most 6. */
+    horizontal_content_list?: { keyname: string; value?: string; type?: number; url?: string; [key: string]: any }[];
+    jump_list?: { type?: number; title: string; url?: string; [key: string]: any }[];
+    card_action?: { type: number; url?: string; [key: string]: any };
+    [key: string]: any;
+  }
+
+  /** The custom provider with `format: cloudevents`; its other formats take any object. */
+  export interface CloudEvent {
+    specversion: "1.0";
+    id: string;
+    source: string;
+    type: string;
+    time?: string;
+    subject?: string;
+    datacontenttype?: string;
+    data?: any;
+    [extension: string]: any;
+  }
 
   /** What a source script's default export gets: one request of a sender. */
   export interface Request {

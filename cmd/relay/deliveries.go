@@ -215,6 +215,7 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 		}
 		if a.TemplateError != nil {
 			fmt.Fprintf(w, "  template error  %s\n", a.TemplateError.Error())
+			printFrame(w, a.TemplateError.Frame, a.TemplateError.Hint)
 		}
 		printSteps(w, a.Steps)
 		printCall(w, a.Request, a.Response)
@@ -224,6 +225,16 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 		if a.Error != "" {
 			fmt.Fprintf(w, "  error     %s\n", a.Error)
 		}
+	}
+}
+
+// printFrame shows the place of a template's fault and its remedy.
+func printFrame(w io.Writer, frame, hint string) {
+	for line := range strings.Lines(frame) {
+		fmt.Fprintf(w, "  %s\n", strings.TrimRight(line, "\n"))
+	}
+	if hint != "" {
+		fmt.Fprintf(w, "    hint: %s\n", hint)
 	}
 }
 

@@ -193,6 +193,7 @@ func (c *cli) reloadCommand() *cobra.Command {
 			fmt.Fprintf(c.stdout, "running: configuration %s, templates %s\n", status.Config.Revision, status.Templates.Revision)
 			for _, p := range status.Templates.Problems {
 				fmt.Fprintf(c.stdout, "bad template: %s\n", p.Error())
+				printFrame(c.stdout, p.Frame, p.Hint)
 			}
 			return nil
 		},

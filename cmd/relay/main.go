@@ -24,6 +24,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/plugin"
@@ -110,10 +111,19 @@ func hint(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
 }
 
-// fail prints an error, every line of it, and its hint.
+// fail prints an error, every line of it, and its hint. A fault of a template
+// is followed by the lines around its place.
 func (c *cli) fail(err error) {
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(c.stderr, "relay: error: %s\n", strings.TrimRight(line, "\n"))
+	var faults config.Problems
+	if errors.As(err, &faults) && err.Error() == faults.Error() {
+		for _, p := range faults {
+			fmt.Fprintf(c.stderr, "relay: error: %s\n", p.Error())
+			printFrame(c.stderr, p.Frame, p.Hint)
+		}
+	} else {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(c.stderr, "relay: error: %s\n", strings.TrimRight(line, "\n"))
+		}
 	}
 	var h *hinted
 	var usage *usageError

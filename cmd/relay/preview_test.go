@@ -123,8 +123,8 @@ destinations:
 		t.Errorf("skipped: %d %+v", status, a)
 	}
 	a, status = ask(`{"destination":"team","event":{"type":"wide.type","title":"x"}}`)
-	if status != 200 || a.Verdict != "message_refused" || !strings.Contains(a.Error, "slack allows 40000") {
-		t.Errorf("too long: %d %s %s", status, a.Verdict, a.Error)
+	if e := a.TemplateError; status != 200 || e == nil || !strings.Contains(e.Message, "slack allows 40000") || a.Request == nil {
+		t.Errorf("too long: %d %+v", status, a)
 	}
 	for destination, recipient := range map[string]string{"team": "Ann@example.com", "people": "U012AB3CD"} {
 		a, status = ask(`{"destination":"` + destination + `","type":"issue.approved","recipient":"` + recipient + `"}`)

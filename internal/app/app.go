@@ -57,6 +57,7 @@ type App struct {
 	child      *pluginhost.Scripts
 	scripts    *scripts.Client
 	library    *scripts.Library
+	faults     *templateFaults
 	engine     *delivery.Engine
 	identities *identity.Directory
 	work       sync.WaitGroup // look-ups that are under way
@@ -73,7 +74,8 @@ type App struct {
 
 	mu      sync.Mutex // held by a reload; guards the fields below
 	refused *refusal
-	said    string // the last refusal that was logged
+	said    string          // the last refusal that was logged
+	missing []relay.Problem // the templates whose lack was logged
 }
 
 // New builds a relay: it checks the configuration, opens the store, starts the
@@ -107,6 +109,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	a.faults = newTemplateFaults(a.logger, a.masker.Mask)
 	a.child = a.host.Scripts()
 	a.scripts = scripts.NewClient(a.child)
 	a.library = scripts.NewLibrary(scripts.Options{

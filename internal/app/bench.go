@@ -52,6 +52,7 @@ func NewBench(o Options) (*Bench, error) {
 	}
 	b.app.child = b.app.host.Scripts()
 	b.app.scripts = scripts.NewClient(b.app.child)
+	b.app.faults = newTemplateFaults(b.app.logger, b.app.masker.Mask)
 	b.app.identities = identity.New(nil, nil, b.app.logger, compared) // nobody is looked up here
 	return b, nil
 }

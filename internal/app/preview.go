@@ -64,7 +64,8 @@ func (a *App) preview(ctx context.Context, now *snapshot, in api.Preview) (out a
 		}
 		out.Recipient, _ = json.Marshal(p) // it came from JSON
 	}
-	resp, err := dest.provider.Preview(ctx, a.addressed(now, dest, c))
+	addressed, judged := a.addressed(now, dest, c)
+	resp, err := dest.provider.Preview(ctx, addressed)
 	if err != nil {
 		words := err.Error()
 		if errors.Is(err, relay.ErrUnavailable) {
@@ -73,6 +74,7 @@ func (a *App) preview(ctx context.Context, now *snapshot, in api.Preview) (out a
 		return out, problem.New(http.StatusServiceUnavailable, fmt.Sprintf("the plugin of provider %s cannot be asked: %s", d.Use, words))
 	}
 	r, size := plugin.DecodePreview(resp)
+	judged(func(explained relay.Report) { r = explained })(r)
 	out.Template, out.TemplateRevision, out.TemplateError = r.Template, r.TemplateRevision, r.TemplateError
 	out.Message, out.Request, out.Verdict, out.Error = r.Message, r.Request, r.Verdict, r.Error
 	out.Text = markup.Readable(r.Message)

@@ -131,12 +131,17 @@ func needsRestart(running, next *config.Config) error {
 }
 
 // logMissingTemplates says which destinations and sources name a script that
-// there is not; the library says what is wrong with those that there are.
+// there is not, each once; the library says what is wrong with those that there
+// are.
 func (a *App) logMissingTemplates() {
 	now := a.current.Load()
-	for _, p := range missingTemplates(now.cfg.Config, now.templates) {
-		a.logger.Error("template or source script missing", "problem", p.Error())
+	missing := missingTemplates(now.cfg.Config, now.templates)
+	for _, p := range missing {
+		if !slices.Contains(a.missing, p) {
+			a.logger.Error("template or source script missing", "problem", p.Error())
+		}
 	}
+	a.missing = missing
 }
 
 // missingTemplates are the scripts that relay.yaml asks for and that there are not.

@@ -62,6 +62,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	a.apply(ctx, setups)
 	a.masker.Add(cfg.Secrets...)
 	a.current.Store(next)
+	a.faults.keep(set)
 	a.guard.Set(guardRules(cfg.Config))
 	a.engine.SetDestinations(lanes)
 	a.host.Keep(func(name string) bool { return setups[name] != nil })
@@ -192,16 +193,18 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 	if c.Part == relay.PartDirect {
 		done = a.forgetRefused(d, c.User, done)
 	}
-	return d.provider.Deliver(a.addressed(now, d, c), done)
+	out, judged := a.addressed(now, d, c)
+	return d.provider.Deliver(out, judged(done))
 }
 
-// addressed is a delivery as its provider gets it.
-func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) *pluginpb.Delivery {
+// addressed is a delivery as its provider gets it, and who reads its report on
+// the way back: what it says of the template is remembered and explained.
+func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) (out *pluginpb.Delivery, judged func(func(relay.Report)) func(relay.Report)) {
 	program := d.named
 	if program == nil {
 		program = now.templates.Find(d.Use, c.EventType)
 	}
-	out := &pluginpb.Delivery{
+	out = &pluginpb.Delivery{
 		Id: c.ID, Attempt: uint32(c.Attempt), Settings: d.Revision, EventId: c.EventID, Event: c.Event,
 		Template: program.Revision, Fallback: now.templates.BuiltIn(d.Use, c.EventType).Revision,
 		TemplateErrors: string(d.TemplateErrors), TimeoutMs: d.Timeout.Milliseconds(),
@@ -216,5 +219,8 @@ func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) *pluginp
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)
 	}
-	return out
+	if d.Template != "" && d.named == nil {
+		return out, broken(now.templates.Broken(d.Template), out)
+	}
+	return out, a.faults.watch(program, out)
 }

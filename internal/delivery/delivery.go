@@ -414,15 +414,11 @@ func (e *Engine) strike(r reported) int {
 
 // log says a repeated failure once, and its end once.
 func (e *Engine) log(l *lane, r reported, o relay.Outcome) {
-	if r.Verdict == relay.Delivered && l.failing == "" && r.TemplateError == nil && !e.o.Logger.Enabled(context.Background(), slog.LevelDebug) {
+	if r.Verdict == relay.Delivered && l.failing == "" && !e.o.Logger.Enabled(context.Background(), slog.LevelDebug) {
 		return // by far the most frequent case
 	}
 	facts := []any{"destination", l.Name, "delivery", r.ID, "event", r.EventID, "attempt", r.Attempt, "verdict", string(r.Verdict)}
 	switch {
-	case r.TemplateError != nil && l.failing != r.TemplateError.Error():
-		l.failing = r.TemplateError.Error()
-		e.o.Logger.Error("template failed", append(facts, "error", l.failing)...)
-	case r.TemplateError != nil:
 	case r.Verdict == relay.Delivered || r.Verdict == relay.Skipped:
 		level := slog.LevelDebug
 		if l.failing != "" {

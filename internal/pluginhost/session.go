@@ -173,6 +173,9 @@ func (s *session) preview(ctx context.Context, d *pluginpb.Delivery) (out *plugi
 		out, err = s.client.Preview(ctx, &pluginpb.PreviewRequest{Delivery: d})
 		return err
 	})
+	if e := plugin.DecodeReport(out.GetReport()).TemplateError; e != nil && e.Fatal {
+		s.spoiled(e)
+	}
 	return out, err
 }
 
@@ -265,11 +268,23 @@ func (s *session) read() {
 			return
 		}
 		for _, result := range resp.Results {
-			if done := s.take(result.Ticket); done != nil {
-				done(plugin.DecodeReport(result.Report))
+			done := s.take(result.Ticket)
+			if done == nil {
+				continue
+			}
+			report := plugin.DecodeReport(result.Report)
+			done(report)
+			if e := report.TemplateError; e != nil && e.Fatal {
+				s.spoiled(e)
 			}
 		}
 	}
+}
+
+// spoiled has the process replaced: a render runs on in it that nobody can end.
+// What is in flight is still answered.
+func (s *session) spoiled(e *relay.TemplateError) {
+	s.end(fmt.Errorf("plugin %s is replaced: a render could not be ended: %w", s.name, e))
 }
 
 // take removes a flight; nil means that it was answered before.

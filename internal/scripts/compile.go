@@ -1,7 +1,6 @@
 package scripts
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -108,9 +107,8 @@ func compile(files map[string][]byte, scanned map[string][]relay.TemplateError, 
 	for _, m := range result.Errors {
 		c.Problems = append(c.Problems, problem(entry, m))
 	}
-	if len(c.Problems) == 0 && !isModule(result.Metafile, entry) {
-		// The bundler takes it for CommonJS, in which any export may appear later.
-		c.Problems = []relay.TemplateError{noDefault(entry)}
+	if len(c.Problems) == 0 {
+		c.Problems = b.judge(result.Metafile, entry)
 	}
 	if len(c.Problems) > 0 {
 		return c
@@ -154,16 +152,4 @@ func problem(entry string, m api.Message) relay.TemplateError {
 func noDefault(entry string) relay.TemplateError {
 	return relay.TemplateError{File: entry, Line: 1, Column: 1,
 		Message: "there is no default export; write: export default function (event, ctx) { … }"}
-}
-
-// isModule reports whether a file is an ES module. One without any import or
-// export, such as an empty one, is none.
-func isModule(metafile, entry string) bool {
-	var meta struct {
-		Inputs map[string]struct {
-			Format string `json:"format"`
-		} `json:"inputs"`
-	}
-	err := json.Unmarshal([]byte(metafile), &meta)
-	return err == nil && meta.Inputs[filesSpace+":"+entry].Format == "esm"
 }

@@ -34,11 +34,16 @@ func TestCompileProblems(t *testing.T) {
 		{"LongChainOfWords", map[string]string{"slack/a.ts": "export default () => " + strings.Repeat("new ", 60_000) + "A"}, "slack/a.ts:1:"},
 		{"LongList", map[string]string{"slack/a.ts": "export default () => a" + strings.Repeat(",a", 100_000)}, "slack/a.ts:1:10023: there are more than 5000 commas in one list"},
 		{"DeepJSON", map[string]string{"slack/a.ts": "import a from './a.json';\nexport default () => a;", "slack/a.json": strings.Repeat("[", 200_000)}, "slack/a.json:1:1001: brackets are nested"},
-		{"TooLong", map[string]string{"slack/a.ts": good + "/*" + strings.Repeat("x", 256<<10)}, "slack/a.ts: it is 257 KiB; at most 256 KiB are taken"},
+		{"TooLong", map[string]string{"slack/a.ts": good + "/*" + strings.Repeat("x", 256<<10)}, "slack/a.ts: it is longer than 256 KiB"},
 		{"BundleTooLong", map[string]string{
 			"slack/a.ts": "import a from '../lib/a.json'; import b from '../lib/b.json'; import c from '../lib/c.json'; import d from '../lib/d.json'; import e from '../lib/e.json';\nexport default () => [a, b, c, d, e];\n",
 			"lib/a.json": long(), "lib/b.json": long(), "lib/c.json": long(), "lib/d.json": long(), "lib/e.json": long(),
 		}, "slack/a.ts: it is 1"},
+		{"Circle", map[string]string{
+			"slack/a.ts": "import { b } from '../lib/b';\nexport default () => b;\n",
+			"lib/b.ts":   "\nimport { c } from './c.js';\nexport const b = c;\n", "lib/c.ts": "import { b } from './b';\nexport const c = () => b;\n",
+		}, "lib/b.ts:2:19: imports go in a circle: lib/b.ts → lib/c.ts → lib/b.ts; move what they share"},
+		{"CircleWithItself", map[string]string{"slack/a.ts": "import * as me from './a';\nexport default () => me;\n"}, "slack/a.ts:1:21: imports go in a circle"},
 		{"NotUTF8", map[string]string{"slack/a.ts": good + "// \xff"}, "slack/a.ts: it is not UTF-8"},
 		{"NoSuchEntry", nil, "slack/a.ts: there is no such file"},
 	}

@@ -63,6 +63,7 @@ func (l *Library) Load(ctx context.Context) (*Set, error) {
 	own, ownProblems := l.readOwn()
 	merged := maps.Clone(builtIn)
 	maps.Copy(merged, own)
+	l.own.path = func(name string) string { return l.path(name, own, builtIn) }
 	if err := l.builtIn.update(ctx, l.options.Compiler, builtIn, entries(builtIn)); err != nil {
 		return nil, err
 	}
@@ -76,10 +77,7 @@ func (l *Library) Load(ctx context.Context) (*Set, error) {
 	ownProblems = append(ownProblems, l.ownLocales.update(own)...)
 	ownProblems = append(ownProblems, l.own.problems()...)
 	for _, p := range ownProblems {
-		_, theirs := own[p.File]
-		if _, shipped := builtIn[p.File]; theirs || !shipped {
-			p.File = filepath.Join(l.options.Dir, filepath.FromSlash(p.File))
-		}
+		p.File = l.path(p.File, own, builtIn)
 		problems = append(problems, p)
 	}
 	slices.SortFunc(problems, func(a, b relay.Problem) int {
@@ -92,6 +90,16 @@ func (l *Library) Load(ctx context.Context) (*Set, error) {
 	l.log(set)
 	l.set = set
 	return set, nil
+}
+
+// path is a file as a person finds it: built-in ones are nowhere on the disk.
+func (l *Library) path(name string, own, builtIn map[string][]byte) string {
+	if _, theirs := own[name]; !theirs {
+		if _, shipped := builtIn[name]; shipped {
+			return name
+		}
+	}
+	return filepath.Join(l.options.Dir, filepath.FromSlash(name))
 }
 
 // readOwn reads the operator's directory. One that cannot be read is a problem,
@@ -119,7 +127,7 @@ func (l *Library) log(set *Set) {
 	}
 	for _, p := range set.problems {
 		if !slices.Contains(before, p) {
-			l.options.Logger.Error("template problem", "problem", p.Error())
+			l.options.Logger.Error("template problem", "problem", p.Error(), "frame", p.Frame)
 		}
 	}
 	if l.set == nil || l.set.Revision != set.Revision || len(before) > 0 && len(set.problems) == 0 {

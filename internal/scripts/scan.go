@@ -31,7 +31,7 @@ const (
 func scan(name string, source []byte) []relay.TemplateError {
 	if len(source) > maxSource {
 		return []relay.TemplateError{{File: name, Message: fmt.Sprintf(
-			"it is %d KiB; at most %d KiB are taken", (len(source)+1023)>>10, maxSource>>10)}}
+			"it is longer than %d KiB; a template is a page or two", maxSource>>10)}}
 	}
 	if !utf8.Valid(source) {
 		return []relay.TemplateError{{File: name, Message: "it is not UTF-8"}}

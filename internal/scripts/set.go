@@ -17,6 +17,7 @@ type Set struct {
 	own, builtIn index
 	programs     []*relay.Program
 	problems     []relay.Problem
+	broken       map[string]relay.TemplateError // by path: there is no program, and why
 }
 
 // defaultName is the template for everything that has none of its own.
@@ -37,6 +38,7 @@ func newSet(old *Set, builtIn, own *shelf, locales *relay.Locales, problems []re
 		builtIn:  newIndex(builtIn.programs(old.builtIn.files, locales)),
 		problems: problems,
 	}
+	s.broken = own.broken()
 	var all [][]byte
 	for _, i := range []index{s.own, s.builtIn} {
 		for _, name := range slices.Sorted(maps.Keys(i.files)) {
@@ -116,6 +118,18 @@ func (s *Set) Named(file string) *relay.Program {
 		return p
 	}
 	return s.builtIn.named(file)
+}
+
+// Broken is why Named finds no template at a path: what is wrong with the file
+// that is there, or that there is none.
+func (s *Set) Broken(file string) *relay.TemplateError {
+	file = path.Clean(file)
+	for _, name := range []string{file, file + ".ts", file + ".js"} {
+		if e, ok := s.broken[name]; ok {
+			return &e
+		}
+	}
+	return &relay.TemplateError{File: file, Message: "there is no such template"}
 }
 
 // Source is the source script of a name such as "bytebase", or of a path such

@@ -19,16 +19,18 @@ type Compiler interface {
 
 // shelf is one directory's scripts, each in its last good state.
 type shelf struct {
+	path    func(name string) string     // a file as a person finds it; nil: by its name
 	seen    map[string][sha256.Size]byte // every file of the last update
 	records map[string]*record
 }
 
 // record is what is known of one entry.
 type record struct {
-	code     []byte                // of the last good version; nil: there was none yet
-	inputs   []string              // nil: the newest version could not be compiled at all
-	failures int                   // how often that happened
-	problems []relay.TemplateError // of the newest version
+	code     []byte                  // of the last good version; nil: there was none yet
+	sources  map[string]relay.Source // that it was made of
+	inputs   []string                // nil: the newest version could not be compiled at all
+	failures int                     // how often that happened
+	problems []relay.TemplateError   // of the newest version
 }
 
 // maxFailures is how often an entry may make the compiler fail before it is
@@ -80,12 +82,30 @@ func (s *shelf) update(ctx context.Context, compiler Compiler, files map[string]
 			r.failures = records[c.Name].failures + 1
 		}
 		if len(c.Problems) > 0 {
-			r.code = records[c.Name].code
+			r.code, r.sources = records[c.Name].code, records[c.Name].sources
+			for i := range r.problems {
+				r.problems[i].Frame = frame(files[r.problems[i].File], r.problems[i].Line, r.problems[i].Column)
+			}
+		} else {
+			r.sources = s.sources(files, c.Inputs)
 		}
 		records[c.Name] = r
 	}
 	s.seen, s.records = seen, records
 	return nil
+}
+
+// sources are the files that a program was made of.
+func (s *shelf) sources(files map[string][]byte, inputs []string) map[string]relay.Source {
+	all := make(map[string]relay.Source, len(inputs))
+	for _, name := range inputs {
+		source := relay.Source{Path: name, Text: files[name]}
+		if s.path != nil {
+			source.Path = s.path(name)
+		}
+		all[name] = source
+	}
+	return all
 }
 
 // compileAll compiles in batches. Where a batch fails as a whole, perhaps
@@ -131,13 +151,24 @@ func (s *shelf) programs(old map[string]*relay.Program, locales *relay.Locales) 
 		if r.code == nil {
 			continue
 		}
-		p := &relay.Program{Name: name, Revision: digest(r.code, []byte(locales.Revision)), Code: r.code, Locales: locales}
+		p := &relay.Program{Name: name, Revision: digest(r.code, []byte(locales.Revision)), Code: r.code, Locales: locales, Sources: r.sources}
 		if before := old[name]; before != nil && before.Revision == p.Revision {
 			p = before
 		}
 		programs[name] = p
 	}
 	return programs
+}
+
+// broken is what is wrong with scripts of which there is no good version.
+func (s *shelf) broken() map[string]relay.TemplateError {
+	all := make(map[string]relay.TemplateError)
+	for name, r := range s.records {
+		if r.code == nil && len(r.problems) > 0 {
+			all[name] = r.problems[0]
+		}
+	}
+	return all
 }
 
 // problems lists what is wrong with the newest versions, and what runs instead.
@@ -150,7 +181,7 @@ func (s *shelf) problems() []relay.Problem {
 			if r.code != nil {
 				message = e.Message + " (the last good version goes on)"
 			}
-			all = append(all, relay.Problem{File: e.File, Line: e.Line, Column: e.Column, Message: message})
+			all = append(all, relay.Problem{File: e.File, Line: e.Line, Column: e.Column, Message: message, Frame: e.Frame})
 		}
 	}
 	return all

@@ -1068,8 +1068,11 @@ type Delivery struct {
 	TimeoutMs      int64                  `protobuf:"varint,11,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // of the whole attempt
 	Message        []byte                 `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`                       // what to send, where the plugin has no engine
 	User           string                 `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"`                             // of a direct message: the vendor's id of the recipient
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The template is not to be run: what to do is as if it had failed like this.
+	// `template` may then be empty.
+	Quarantined   *TemplateError `protobuf:"bytes,14,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Delivery) Reset() {
@@ -1191,6 +1194,13 @@ func (x *Delivery) GetUser() string {
 		return x.User
 	}
 	return ""
+}
+
+func (x *Delivery) GetQuarantined() *TemplateError {
+	if x != nil {
+		return x.Quarantined
+	}
+	return nil
 }
 
 // What templates see as ctx.
@@ -1549,11 +1559,15 @@ func (x *Step) GetError() string {
 }
 
 type TemplateError struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	File          string                 `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
-	Line          uint32                 `protobuf:"varint,2,opt,name=line,proto3" json:"line,omitempty"`
-	Column        uint32                 `protobuf:"varint,3,opt,name=column,proto3" json:"column,omitempty"`
-	Message       string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	File    string                 `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	Line    uint32                 `protobuf:"varint,2,opt,name=line,proto3" json:"line,omitempty"`
+	Column  uint32                 `protobuf:"varint,3,opt,name=column,proto3" json:"column,omitempty"`
+	Message string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// The render of the delivery's template could not be ended. The plugin goes on
+	// with what it was given, and relay replaces its process when that is done and
+	// has this revision of the template not run again.
+	Fatal         bool `protobuf:"varint,5,opt,name=fatal,proto3" json:"fatal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1614,6 +1628,13 @@ func (x *TemplateError) GetMessage() string {
 		return x.Message
 	}
 	return ""
+}
+
+func (x *TemplateError) GetFatal() bool {
+	if x != nil {
+		return x.Fatal
+	}
+	return false
 }
 
 type HTTPRequest struct {
@@ -2514,7 +2535,7 @@ const file_provider_proto_rawDesc = "" +
 	"deliveries\x12\x16\n" +
 	"\x06cancel\x18\x02 \x03(\x04R\x06cancel\"D\n" +
 	"\x0fDeliverResponse\x121\n" +
-	"\aresults\x18\x01 \x03(\v2\x17.relay.plugin.v1.ResultR\aresults\"\xfb\x02\n" +
+	"\aresults\x18\x01 \x03(\v2\x17.relay.plugin.v1.ResultR\aresults\"\xbd\x03\n" +
 	"\bDelivery\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x04R\x06ticket\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -2530,7 +2551,8 @@ const file_provider_proto_rawDesc = "" +
 	"\n" +
 	"timeout_ms\x18\v \x01(\x03R\ttimeoutMs\x12\x18\n" +
 	"\amessage\x18\f \x01(\fR\amessage\x12\x12\n" +
-	"\x04user\x18\r \x01(\tR\x04user\"\xcd\x01\n" +
+	"\x04user\x18\r \x01(\tR\x04user\x12@\n" +
+	"\vquarantined\x18\x0e \x01(\v2\x1e.relay.plugin.v1.TemplateErrorR\vquarantined\"\xcd\x01\n" +
 	"\aContext\x12 \n" +
 	"\vdestination\x18\x01 \x01(\tR\vdestination\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x16\n" +
@@ -2562,12 +2584,13 @@ const file_provider_proto_rawDesc = "" +
 	"durationMs\x126\n" +
 	"\arequest\x18\x03 \x01(\v2\x1c.relay.plugin.v1.HTTPRequestR\arequest\x129\n" +
 	"\bresponse\x18\x04 \x01(\v2\x1d.relay.plugin.v1.HTTPResponseR\bresponse\x12\x14\n" +
-	"\x05error\x18\x05 \x01(\tR\x05error\"i\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\"\x7f\n" +
 	"\rTemplateError\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x02 \x01(\rR\x04line\x12\x16\n" +
 	"\x06column\x18\x03 \x01(\rR\x06column\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\xcc\x01\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x12\x14\n" +
+	"\x05fatal\x18\x05 \x01(\bR\x05fatal\"\xcc\x01\n" +
 	"\vHTTPRequest\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12C\n" +
@@ -2729,53 +2752,54 @@ var file_provider_proto_depIdxs = []int32{
 	18, // 10: relay.plugin.v1.DeliverRequest.deliveries:type_name -> relay.plugin.v1.Delivery
 	20, // 11: relay.plugin.v1.DeliverResponse.results:type_name -> relay.plugin.v1.Result
 	19, // 12: relay.plugin.v1.Delivery.context:type_name -> relay.plugin.v1.Context
-	21, // 13: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
-	0,  // 14: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
-	23, // 15: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
-	24, // 16: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
-	25, // 17: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
-	22, // 18: relay.plugin.v1.Report.steps:type_name -> relay.plugin.v1.Step
-	24, // 19: relay.plugin.v1.Step.request:type_name -> relay.plugin.v1.HTTPRequest
-	25, // 20: relay.plugin.v1.Step.response:type_name -> relay.plugin.v1.HTTPResponse
-	40, // 21: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
-	41, // 22: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
-	28, // 23: relay.plugin.v1.ResolveResponse.matches:type_name -> relay.plugin.v1.Match
-	21, // 24: relay.plugin.v1.Match.report:type_name -> relay.plugin.v1.Report
-	18, // 25: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
-	21, // 26: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
-	42, // 27: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
-	33, // 28: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
-	23, // 29: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
-	11, // 30: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
-	23, // 31: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
-	11, // 32: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
-	23, // 33: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
-	13, // 34: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
-	1,  // 35: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
-	6,  // 36: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
-	9,  // 37: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
-	14, // 38: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
-	16, // 39: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
-	26, // 40: relay.plugin.v1.Provider.Resolve:input_type -> relay.plugin.v1.ResolveRequest
-	29, // 41: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
-	31, // 42: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
-	34, // 43: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
-	36, // 44: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
-	2,  // 45: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
-	7,  // 46: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
-	10, // 47: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
-	15, // 48: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
-	17, // 49: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
-	27, // 50: relay.plugin.v1.Provider.Resolve:output_type -> relay.plugin.v1.ResolveResponse
-	30, // 51: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
-	32, // 52: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
-	35, // 53: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
-	37, // 54: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
-	45, // [45:55] is the sub-list for method output_type
-	35, // [35:45] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	23, // 13: relay.plugin.v1.Delivery.quarantined:type_name -> relay.plugin.v1.TemplateError
+	21, // 14: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
+	0,  // 15: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
+	23, // 16: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
+	24, // 17: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
+	25, // 18: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
+	22, // 19: relay.plugin.v1.Report.steps:type_name -> relay.plugin.v1.Step
+	24, // 20: relay.plugin.v1.Step.request:type_name -> relay.plugin.v1.HTTPRequest
+	25, // 21: relay.plugin.v1.Step.response:type_name -> relay.plugin.v1.HTTPResponse
+	40, // 22: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
+	41, // 23: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
+	28, // 24: relay.plugin.v1.ResolveResponse.matches:type_name -> relay.plugin.v1.Match
+	21, // 25: relay.plugin.v1.Match.report:type_name -> relay.plugin.v1.Report
+	18, // 26: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
+	21, // 27: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
+	42, // 28: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
+	33, // 29: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
+	23, // 30: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
+	11, // 31: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
+	23, // 32: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
+	11, // 33: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
+	23, // 34: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
+	13, // 35: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
+	1,  // 36: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
+	6,  // 37: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
+	9,  // 38: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
+	14, // 39: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
+	16, // 40: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
+	26, // 41: relay.plugin.v1.Provider.Resolve:input_type -> relay.plugin.v1.ResolveRequest
+	29, // 42: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
+	31, // 43: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
+	34, // 44: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
+	36, // 45: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
+	2,  // 46: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
+	7,  // 47: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
+	10, // 48: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
+	15, // 49: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
+	17, // 50: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
+	27, // 51: relay.plugin.v1.Provider.Resolve:output_type -> relay.plugin.v1.ResolveResponse
+	30, // 52: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
+	32, // 53: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
+	35, // 54: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
+	37, // 55: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
+	46, // [46:56] is the sub-list for method output_type
+	36, // [36:46] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }

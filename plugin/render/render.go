@@ -7,10 +7,11 @@
 // clock is the event's, and random numbers are seeded by the delivery.
 //
 // A script sees the language and module "relay", nothing else: no file, no
-// network, no process, no timer. It is bounded in time, in stack and in output.
-// It is not bounded in memory, and a few of the engine's own loops do not hear
-// the interrupt: that a runaway script must end is promised by whoever owns the
-// process. What a template made is checked here for its shape only; whether a
+// network, no process, no timer. It is bounded in time, in stack, in memory and in output.
+// What the engine cannot interrupt is refused beforehand as far as it is known
+// (a text or an array of millions, deep JSON, source made at run time); a render
+// that outgrows time or memory all the same, deaf to its interrupt, is given up
+// (see [Watch]), and whoever owns the process ends it. What a template made is checked here for its shape only; whether a
 // vendor takes it is the provider's to say, and mention tokens stay in portable
 // messages until a provider knows its people.
 //
@@ -79,6 +80,7 @@ func LimitRegularExpressions() {
 type Template struct {
 	name    string
 	program *goja.Program
+	guards  []func(*scope)
 	locales *relay.Locales
 	zones   zones
 }
@@ -91,7 +93,7 @@ func New(p relay.Program) (*Template, error) {
 	if err == nil {
 		var program *goja.Program
 		if program, err = goja.CompileAST(parsed, true); err == nil {
-			return &Template{name: p.Name, program: program, locales: p.Locales}, nil
+			return &Template{name: p.Name, program: program, guards: guardsOf(string(p.Code)), locales: p.Locales}, nil
 		}
 	}
 	return nil, compileFault(p.Name, err)
@@ -115,7 +117,18 @@ type Input struct {
 	Event   json.RawMessage // the canonical JSON of the event
 	Context Context
 	Seed    string // the delivery's id: it seeds Math.random()
+
+	// Watch bounds the renders of the process together; nil: this one alone.
+	Watch *Watch
+	// GiveUp is called at most once, from another goroutine, when the render
+	// cannot be ended: the error is [relay.TemplateError] with Fatal. Render's own
+	// answer is then [ErrGivenUp], if it ever comes, and nothing must follow from
+	// it. nil: Render is waited for, however long it takes.
+	GiveUp func(*relay.TemplateError)
 }
+
+// ErrGivenUp is what Render returns when GiveUp was called before.
+var ErrGivenUp = &relay.TemplateError{Message: "the render was given up"}
 
 // Output is what a template made.
 type Output struct {
@@ -132,7 +145,7 @@ func (t *Template) Render(ctx context.Context, in Input) (Output, *relay.Templat
 	}
 	s := t.open(in.Context, in.Seed)
 	var out Output
-	err := s.run(MaxTime, func() {
+	err := s.run(in.Watch, MaxTime, in.GiveUp, func() {
 		event, err := s.decode(in.Event)
 		if err != nil {
 			s.fail("the event is not usable JSON: %v", err)

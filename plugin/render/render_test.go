@@ -79,7 +79,7 @@ func TestResults(t *testing.T) {
 		{"Date", `return new Date()`, "", "the default export returned a Date"},
 		{"Circle", `const a = {}; a.a = a; return a`, "", "the default export's object cannot be sent: it is nested deeper than 64 levels, or in a circle"},
 		{"SharedBomb", `let a = {x: "x"}; for (let i = 0; i < 60; i++) a = {a, b: a}; return a`, "", "the default export's object cannot be sent: it is longer than 64 KiB"},
-		{"LongArray", `return {a: new Array(4294967295)}`, "", "the default export's object cannot be sent: it is longer than 64 KiB"},
+		{"LongArray", `const a = []; a.length = 4294967295; return {a}`, "", "the default export's object cannot be sent: it is longer than 64 KiB"},
 		{"NativeTooLong", `return {a: "x".repeat(70000)}`, "", "the default export's object cannot be sent: it is longer than 64 KiB"},
 		{"NativeBigInt", `return {a: BigInt(1)}`, "", "the default export's object cannot be sent: it holds a BigInt"},
 		{"Getter", `return {get a() { throw new Error("mine") }}`, "", "Error: mine"},
@@ -267,6 +267,17 @@ func TestLimits(t *testing.T) {
 		{"Eval", `return eval("1")`, "ReferenceError: eval is not defined"},
 		{"EndlessPromises", `(function f() { Promise.resolve().then(f) })(); return "x"`, "took longer than 250 ms"},
 		{"LoopInAGetter", `return {get a() { for (;;) {} }}`, "took longer than 250 ms"},
+		{"Function", `return Function("return 1")()`, "ReferenceError: Function is not defined"},
+		{"FunctionOfAFunction", `return (() => 1).constructor("return 1")()`, "TypeError: Not a function"},
+		{"FunctionOfAGenerator", `return Object.getPrototypeOf(function* () {}).constructor("yield 1")()`, "TypeError: Not a function"},
+		{"FunctionOfAnAsync", `return Object.getPrototypeOf(async () => {}).constructor("1")()`, "TypeError: Not a function"},
+		{"Repeat", `return "x".repeat(2 ** 28)`, "RangeError: repeat would make a text of 268435456 characters; at most 4194304 are taken"},
+		{"RepeatEndlessly", `return "x".repeat(2 ** 40)`, "RangeError: repeat would make"},
+		{"Pad", `return "x".padStart(2 ** 36)`, "RangeError: padStart would make"},
+		{"ReplaceAll", `return "a".repeat(1e4).replaceAll("a", "b".repeat(1e4))`, "RangeError: replaceAll would make"},
+		{"LongArray", `return new Array(4294967295).fill(0).join()`, "RangeError: an array of 4294967295 elements; at most 1048576 are taken"},
+		{"LongArrayFrom", `return Array.from({length: 4e9}).join()`, "RangeError: an array of 4000000000 elements"},
+		{"DeepJSON", `return JSON.parse("[".repeat(3e4))`, "RangeError: JSON.parse: brackets are nested deeper than 1000 levels"},
 		{"NoProcess", `return typeof process + typeof require + typeof fetch + typeof setTimeout`, ""},
 	}
 	for _, test := range tests {
@@ -283,6 +294,48 @@ func TestLimits(t *testing.T) {
 				t.Errorf("got %s, %v; want %s…", out.JSON, fault, test.fault)
 			}
 		})
+	}
+}
+
+// TestGuardsLetTheRestThrough: what is guarded works as ever.
+func TestGuardsLetTheRestThrough(t *testing.T) {
+	out, fault := run(t, `
+		class List extends Array {}
+		return [
+			"ab".repeat(3), "x".padStart(3, "-"), "x".padEnd(3, "-"), "aXbX".replaceAll("X", "yy"), "a1b2".replaceAll(/\d/g, (d) => d * 2),
+			JSON.stringify(JSON.parse('{"a":[1,{"b":null}]}', (k, v) => v === 1 ? 2 : v)), Array.isArray([]) && Array.isArray(Array(3)),
+			[] instanceof Array, new List(1, 2).length, Array.from("abc").join("+"), Array.of(1, 2).concat(Array(2).fill(0)).join(""), new Array(1, 2, 3).length,
+			[..."ab"].map((x) => x + x).join(),
+		].join(" ")`)
+	want := `ababab --x x-- ayybyy a2b4 {"a":[2,{"b":null}]} true true 2 a+b+c 1200 3 aa,bb`
+	if fault != nil || out.Text != want {
+		t.Errorf("got %s, %v; want %s", out.Text, fault, want)
+	}
+}
+
+// TestMemory: a script is ended by what it takes, before its time is over. (The
+// longer time of a source script leaves a busy machine enough of it.)
+func TestMemory(t *testing.T) {
+	template := newScript(t, `$relay("default", () => { const a = [new ArrayBuffer(1e8), new ArrayBuffer(1e8)]; for (;;) a.length })`)
+	_, _, fault := template.Convert(context.Background(), []byte(`{}`), time.Now())
+	if fault == nil || fault.Message != "used more than 128 MiB of memory" {
+		t.Errorf("fault %v", fault)
+	}
+}
+
+// TestRenderIsGivenUp: a render that is deaf to its interrupt holds nobody up.
+func TestRenderIsGivenUp(t *testing.T) {
+	template := newTemplate(t, `const a = []; a.length = 1e8; return a.indexOf(1)`)
+	given := make(chan *relay.TemplateError, 1)
+	watch := render.NewWatch()
+	go template.Render(context.Background(), render.Input{Event: []byte(event), Watch: watch, GiveUp: func(e *relay.TemplateError) { given <- e }})
+	fault := <-given
+	if !fault.Fatal || !strings.HasPrefix(fault.Message, "took longer than 250 ms and could not be interrupted") {
+		t.Errorf("given up with %+v", fault)
+	}
+	out, err := newTemplate(t, `return "next"`).Render(context.Background(), render.Input{Event: []byte(event), Watch: watch})
+	if err != nil || out.Text != "next" {
+		t.Errorf("the next render: %q, %v", out.Text, err)
 	}
 }
 

@@ -50,24 +50,35 @@ func (t *Template) open(ctx Context, seed string) *scope {
 	return s
 }
 
-// run loads the program and then calls f, both within the limit. Everything
+// run loads the program and then calls f, both within the limits. Everything
 // that can throw happens inside; what goes wrong comes back with its place.
-func (s *scope) run(limit time.Duration, f func()) (fault *relay.TemplateError) {
-	timer := time.AfterFunc(limit, func() { s.rt.Interrupt(timeout(limit)) })
-	defer timer.Stop()
+// giveUp is told, from another goroutine, of a script that cannot be ended: run
+// then returns some day, or never, and what it returns is nobody's any more.
+func (s *scope) run(w *Watch, limit time.Duration, giveUp func(*relay.TemplateError), f func()) (fault *relay.TemplateError) {
+	w.enter()
+	if tell := giveUp; tell != nil {
+		giveUp = func(e *relay.TemplateError) {
+			w.leave() // what is given up holds nobody else up
+			tell(e)
+		}
+	}
+	vigil := s.watch(w, limit, giveUp)
 	defer func() {
 		// A panic here is an exception on its way out, or a fault of the engine,
 		// which must not take the process and other deliveries with it.
 		if x := recover(); x != nil {
 			fault = s.fault(x)
 		}
+		if vigil.end() {
+			w.leave()
+		} else {
+			fault = ErrGivenUp
+		}
 	}()
 	if err := s.rt.Set(Hook, s.hook); err != nil {
 		return s.fault(err)
 	}
-	// Source that a script makes at run time was never scanned, and the
-	// compiler can be crashed by deep source.
-	if err := s.rt.GlobalObject().Delete("eval"); err != nil {
+	if err := s.lock(); err != nil {
 		return s.fault(err)
 	}
 	if _, err := s.rt.RunProgram(s.template.program); err != nil {
@@ -77,13 +88,6 @@ func (s *scope) run(limit time.Duration, f func()) (fault *relay.TemplateError) 
 		return s.fault(ex)
 	}
 	return nil
-}
-
-// timeout is the reason of an interrupt.
-type timeout time.Duration
-
-func (t timeout) String() string {
-	return fmt.Sprintf("took longer than %d ms", time.Duration(t).Milliseconds())
 }
 
 // call runs the default export and takes a settled promise apart.

@@ -21,7 +21,7 @@ func (t *Template) Convert(ctx context.Context, request json.RawMessage, now tim
 		return nil, "", &relay.TemplateError{File: t.name, Message: "not run: " + err.Error()}
 	}
 	s := t.open(Context{Now: now}, "")
-	fault = s.run(maxSourceTime, func() {
+	fault = s.run(nil, maxSourceTime, nil, func() {
 		events, reason = s.events(s.call(s.request(request)))
 	})
 	if fault != nil {
@@ -96,7 +96,7 @@ func (t *Template) Answer(ctx context.Context, result json.RawMessage, now time.
 		return Reply{}, &relay.TemplateError{File: t.name, Message: "not run: " + err.Error()}
 	}
 	s := t.open(Context{Now: now}, "")
-	fault = s.run(maxSourceTime, func() {
+	fault = s.run(nil, maxSourceTime, nil, func() {
 		answer, ok := goja.AssertFunction(s.answer)
 		if !ok {
 			return

@@ -1,0 +1,201 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+
+	"github.com/dop251/goja"
+
+	"github.com/relay-sidecar/relay"
+)
+
+// Limits that the engine does not keep by itself.
+const (
+	// MaxMemory is how much the heap of the process may grow while a script
+	// runs. A message takes some ten kilobytes; garbage of others is collected
+	// before a script is blamed.
+	MaxMemory = 128 << 20
+
+	// hardMemory is the growth from which on a script that does not hear its
+	// interrupt is given up at once, and lastMemory the one that ends the
+	// process without a wait: the machine's memory would be next.
+	hardMemory = 512 << 20
+	lastMemory = 1 << 30
+
+	// grace is what a script may take to hear its interrupt: a regular
+	// expression ends shortly after the limit, and a busy machine is slow.
+	grace = time.Second
+
+	// tick is how often a script that is late is looked at. The usual one is
+	// over long before the first time.
+	tick = 5 * time.Millisecond
+
+	// calmFor is how long a look at the heap serves as the size from which
+	// growth counts.
+	calmFor = 100 * time.Millisecond
+)
+
+// Watch bounds all renders of one process: how many run at a time, and what
+// becomes of one that cannot be ended. The engine has loops of its own that do
+// not hear the interrupt; such a render is given up, its goroutine runs on, and
+// only the end of the process ends it.
+type Watch struct {
+	slots chan struct{}
+	calm  atomic.Uint64 // what lived on the heap when it was last looked at
+	since atomic.Int64  // when that was, in Unix nanoseconds
+}
+
+// NewWatch makes the watch of a process.
+func NewWatch() *Watch {
+	// More renders than processors are no faster, and each may take memory. A
+	// few more keep some that loop from holding up all others.
+	return &Watch{slots: make(chan struct{}, max(4, 2*runtime.GOMAXPROCS(0)))}
+}
+
+// size is what lives on the heap before a script runs, seldom looked up.
+func (w *Watch) size(now time.Time) uint64 {
+	if w == nil {
+		_, live := heap()
+		return live
+	}
+	before := w.since.Load()
+	if now.UnixNano()-before > int64(calmFor) && w.since.CompareAndSwap(before, now.UnixNano()) {
+		_, live := heap()
+		w.calm.Store(live)
+	}
+	return w.calm.Load()
+}
+
+func (w *Watch) enter() {
+	if w != nil {
+		w.slots <- struct{}{}
+	}
+}
+
+func (w *Watch) leave() {
+	if w != nil {
+		<-w.slots
+	}
+}
+
+// heap is the size of what is allocated and not yet collected, and of what of it
+// lived at the last collection, in bytes.
+func heap() (all, live uint64) {
+	samples := [2]metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(samples[:])
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
+}
+
+// vigil is kept while one script runs.
+type vigil struct {
+	rt      *goja.Runtime
+	limit   time.Duration
+	started time.Time
+	size    uint64                     // of what lived on the heap, when it started
+	giveUp  func(*relay.TemplateError) // nil: there is nothing else to do
+	name    string
+	state   atomic.Int32
+	timer   *time.Timer
+}
+
+// The states of a vigil.
+const (
+	running = iota
+	ended
+	givenUp
+)
+
+// watch begins a vigil. It costs a timer; the rest only a script that is late.
+func (s *scope) watch(w *Watch, limit time.Duration, giveUp func(*relay.TemplateError)) *vigil {
+	now := time.Now()
+	v := &vigil{rt: s.rt, limit: limit, started: now, size: w.size(now), giveUp: giveUp, name: s.template.name}
+	v.timer = time.AfterFunc(tick, v.keep)
+	return v
+}
+
+// end ends the vigil; false means that the script was given up before.
+func (v *vigil) end() bool {
+	v.timer.Stop()
+	return v.state.CompareAndSwap(running, ended)
+}
+
+// keep looks at a late script until it ends or is given up. It counts ticks,
+// not time, once the script is told to end: a machine that slept is no loop.
+func (v *vigil) keep() {
+	var reason string
+	memory := false
+	ignored, sinceGC := 0, 0
+	for ; v.state.Load() == running; time.Sleep(tick) {
+		switch sinceGC--; {
+		case reason != "":
+			ignored++
+			if v.giveUp == nil {
+				if v.holds(lastMemory) {
+					v.ceiling()
+				}
+				continue
+			}
+			if time.Duration(ignored)*tick <= grace && !v.holds(hardMemory) || !v.state.CompareAndSwap(running, givenUp) {
+				continue
+			}
+			go v.ceiling()
+			v.giveUp(&relay.TemplateError{File: v.name, Fatal: true,
+				Message: reason + " and could not be interrupted: the engine was busy in one call, such as a sort or a regular expression"})
+			return
+		case time.Since(v.started) >= v.limit:
+			reason = tookLonger(v.limit)
+		case sinceGC <= 0 && v.grown() > MaxMemory:
+			sinceGC = 10 // a collection is not for nothing
+			if memory = v.holds(MaxMemory); memory {
+				reason = fmt.Sprintf("used more than %d MiB of memory", MaxMemory>>20)
+			}
+		}
+		if reason != "" {
+			v.rt.Interrupt(reason)
+		}
+	}
+	if memory {
+		debug.FreeOSMemory() // at once: the next script is measured against what lives
+	}
+}
+
+// ceiling watches the memory of a script that was given up, to the end of the
+// process, and brings that end about when nothing else keeps the script from
+// taking the machine's memory.
+func (v *vigil) ceiling() {
+	for !v.holds(lastMemory) {
+		time.Sleep(tick)
+	}
+	line, _ := json.Marshal(map[string]string{"@level": "error", "@message": fmt.Sprintf(
+		"template %s used more than %d MiB of memory and could not be interrupted; the plugin ends at once", v.name, lastMemory>>20)})
+	fmt.Fprintf(os.Stderr, "%s\n", line)
+	os.Exit(1)
+}
+
+// grown is the growth with what may be garbage, from the least that lived: a
+// script before may have left much.
+func (v *vigil) grown() uint64 {
+	all, live := heap()
+	v.size = min(v.size, live)
+	return max(all, v.size) - v.size
+}
+
+// holds reports whether the growth is more than a limit without the garbage of
+// others, which is no fault of this script.
+func (v *vigil) holds(limit uint64) bool {
+	if v.grown() <= limit {
+		return false
+	}
+	runtime.GC()
+	return v.grown() > limit
+}
+
+func tookLonger(limit time.Duration) string {
+	return fmt.Sprintf("took longer than %d ms", limit.Milliseconds())
+}
