@@ -35,6 +35,9 @@ type destination struct {
 // learn first what deliveries will name; from the swap on nothing can fail.
 func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	next := &snapshot{cfg: cfg, since: time.Now(), templates: set, destinations: map[string]*destination{}}
+	if running := a.current.Load(); running != nil && running.cfg.Revision == cfg.Revision {
+		next.since = running.since // only templates are new
+	}
 	setups := map[string]*pluginhost.Setup{}
 	var wanted []route.Destination
 	var lanes []delivery.Destination
@@ -78,8 +81,10 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	a.masker.Add(cfg.Secrets...)
 	a.current.Store(next)
 	a.guard.Set(guardRules(cfg.Config))
+	a.engine.SetRemovedGrace(cfg.Store.RemovedGrace)
 	a.engine.SetDestinations(lanes)
 	a.host.Keep(func(name string) bool { return setups[name] != nil })
+	a.watcher.SetPoll(cfg.Watch.Poll)
 	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
 }
 

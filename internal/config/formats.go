@@ -37,6 +37,7 @@ func formats() map[string]func(string) error {
 		"relay-zone":     check(parseZone),
 		"relay-template": check(parseTemplate),
 		"relay-url":      check(parseURL),
+		"relay-network":  check(parseNetwork),
 	}
 }
 
@@ -221,4 +222,16 @@ func parseURL(text string) (*url.URL, error) {
 		return nil, &misfit{what: "has no host", fix: "write https:// and the host behind it"}
 	}
 	return u, nil
+}
+
+// parseNetwork reads a network, or an address as the network of it alone.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		return network, &misfit{what: "is not a network", fix: "write an address and the length of its prefix, such as 169.254.10.0/24"}
+	}
+	return network.Masked(), nil
 }

@@ -15,6 +15,7 @@ const minSecret = 8
 // rules checks what the schema cannot say. Values at fault are passed over.
 func (l *loader) rules(root *node) {
 	l.openDoors(root)
+	l.certificates(root)
 	l.entries(root)
 	l.everywhere(root)
 	l.people(root)
@@ -47,7 +48,9 @@ func (l *loader) openDoors(root *node) {
 			l.fault(n, "%s can be reached from other machines; set server.tokens, or listen on 127.0.0.1", show(n))
 			continue
 		}
-		l.warn(n, "%s takes tokens and events over plain HTTP; put a proxy with TLS before it", show(n))
+		if server.fields["tls"] == nil {
+			l.warn(n, "%s takes tokens and events over plain HTTP; set server.tls, or put a proxy with TLS before it", show(n))
+		}
 	}
 }
 
