@@ -62,6 +62,11 @@ func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.P
 	for _, p := range a.o.Providers {
 		providers[p.Describe().Name] = p
 	}
+	for _, p := range providers {
+		if networked, ok := p.(plugin.Networked); ok {
+			networked.SetEgress(plugin.Egress{Authorities: cfg.Egress.CA, Allow: cfg.Egress.Allow})
+		}
+	}
 	asked := map[string]bool{}
 	for _, d := range cfg.Destinations {
 		account, reaches := cfg.direct[d.Name]

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -91,7 +92,10 @@ func (a *App) newServer() *http.Server {
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return &a.current.Load().cfg.Server.TLS.Certificate, nil // whether there is one is not for a reload
+		}},
+		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -142,10 +146,15 @@ func (a *App) serve(ctx context.Context) error {
 	a.ready.Store(true)
 	failed := make(chan error, len(a.listeners))
 	var serving sync.WaitGroup
+	secure := a.current.Load().cfg.Server.TLS != nil
 	for _, l := range a.listeners {
+		serve := a.server.Serve
+		if l.Addr().Network() != "unix" && secure {
+			serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
+		}
 		a.logger.Info("listening", "address", l.Addr().String())
 		serving.Go(func() {
-			if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 			}
 		})

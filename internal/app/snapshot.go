@@ -39,6 +39,10 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 		next.since = running.since // only templates are new
 	}
 	setups := map[string]*pluginhost.Setup{}
+	egress := &pluginpb.Egress{Authorities: cfg.Egress.CA}
+	for _, network := range cfg.Egress.Allow {
+		egress.Allow = append(egress.Allow, network.String())
+	}
 	var wanted []route.Destination
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
@@ -62,7 +66,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			continue // a process starts only when an enabled destination needs it
 		}
 		if setups[d.Use] == nil {
-			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs()}
+			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs(), Egress: egress}
 		}
 		setups[d.Use].Settings = append(setups[d.Use].Settings, &pluginpb.Settings{
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
