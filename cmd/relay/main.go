@@ -76,7 +76,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if !c.began && !errors.As(err, &usage) {
 		err = &usageError{err} // cobra refused the words before anything ran
 	}
-	c.fail(err)
+	if !errors.Is(err, errSaid) {
+		c.fail(err)
+	}
 	if errors.As(err, &usage) {
 		return 2
 	}
@@ -97,6 +99,9 @@ type cli struct {
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
+
+// errSaid is a failure of which everything is said.
+var errSaid = errors.New("it failed")
 
 // hinted is an error with a remedy.
 type hinted struct {

@@ -17,19 +17,19 @@ import (
 // Check judges a configuration and its templates as New would, without opening
 // the store or listening; online it asks the vendors about the credentials for
 // direct messages, too. An error that is a config.Problems names every fault.
-func Check(ctx context.Context, o Options, online bool) (warnings []relay.Problem, err error) {
+func Check(ctx context.Context, o Options, online bool) (checked *Checked, warnings []relay.Problem, err error) {
 	a := &App{o: o, masker: &relay.Masker{}}
 	cfg, warnings, err := a.loadConfig()
 	if err != nil {
-		return warnings, err
+		return nil, warnings, err
 	}
 	dir, err := os.MkdirTemp("", "relay-")
 	if err != nil {
-		return warnings, fmt.Errorf("make a directory for the script child: %w", err)
+		return nil, warnings, fmt.Errorf("make a directory for the script child: %w", err)
 	}
 	host, err := pluginhost.New(pluginhost.Options{Executable: o.Executable, Dir: dir, Logger: discardLogger()})
 	if err != nil {
-		return warnings, err
+		return nil, warnings, err
 	}
 	defer host.Close()
 	child := host.Scripts()
@@ -39,7 +39,7 @@ func Check(ctx context.Context, o Options, online bool) (warnings []relay.Proble
 	})
 	set, err := library.Load(ctx)
 	if err != nil {
-		return warnings, fmt.Errorf("load templates: %w", err)
+		return nil, warnings, fmt.Errorf("load templates: %w", err)
 	}
 	faults := config.Problems(append(set.Problems(), missingTemplates(cfg.Config, set)...))
 	if online {
@@ -47,9 +47,9 @@ func Check(ctx context.Context, o Options, online bool) (warnings []relay.Proble
 		warnings, faults = append(warnings, more...), append(faults, refused...)
 	}
 	if len(faults) > 0 {
-		return warnings, faults
+		return nil, warnings, faults
 	}
-	return warnings, nil
+	return &Checked{cfg.Config, set.Revision}, warnings, nil
 }
 
 // probeTimeout bounds what one vendor is asked.

@@ -65,7 +65,7 @@ func (a *App) newServer() *http.Server {
 			return nil, err
 		}
 		return a.status(), nil
-	}}
+	}, Compare: a.compare}
 	mux := http.NewServeMux()
 	events := func(h http.Handler) http.Handler { return a.guard.Require(guard.ScopeEvents, a.accepting(h)) }
 	read := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeRead, h) }
@@ -83,6 +83,7 @@ func (a *App) newServer() *http.Server {
 	mux.Handle("POST /v1/destinations/{name}/test", admin(op.Test))
 	mux.Handle("POST /v1/deliveries/{id}/replay", admin(op.Replay))
 	mux.Handle("POST /v1/reload", admin(op.ReloadNow))
+	mux.Handle("POST /v1/config/diff", admin(op.Diff))
 	mux.HandleFunc("GET /healthz", op.Healthz)
 	mux.HandleFunc("GET /readyz", op.Readyz)
 	return &http.Server{

@@ -177,5 +177,5 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 		a.personal(now, d, c, out)
 		done = a.forgetRefused(d, c.User, done)
 	}
-	return d.provider.Deliver(out, done)
+	return d.provider.Deliver(out, a.masked(done))
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -24,7 +25,7 @@ func (c *Config) Digests(salt []byte) Parts {
 		for key, value := range values {
 			h := hmac.New(sha256.New, salt)
 			h.Write([]byte(part + "\x00" + key + "\x00" + value))
-			all[part][key] = hex.EncodeToString(h.Sum(nil))
+			all[part][key] = hex.EncodeToString(h.Sum(nil)[:16])
 		}
 	}
 	return all
@@ -97,10 +98,27 @@ func union[V any](a, b map[string]V) map[string]bool {
 // this one runs. schema.json says which keys those are ("x-relay-restart"); of a
 // section it is whether there is one.
 func (c *Config) NeedsRestart(next *Config) Problems {
+	return next.RestartProblems(Restart(c.values, next.values))
+}
+
+// RestartProblems words the refusal of keys, each with its place.
+func (c *Config) RestartProblems(keys []string) Problems {
 	var faults Problems
+	for _, key := range keys {
+		p := c.Place(strings.Split(key, ".")...)
+		p.Message = "a change of it needs a restart; nothing of the file was taken"
+		faults = append(faults, p)
+	}
+	return faults
+}
+
+// Restart are the keys whose change takes a restart, by configurations or by
+// their digests.
+func Restart(running, next Parts) []string {
+	keys := []string{}
 	for _, path := range slices.Sorted(maps.Keys(restartKeys(core(), ""))) {
 		part, key, _ := strings.Cut(path, ".")
-		before, after := c.values[part], next.values[part]
+		before, after := running[part], next[part]
 		differs := before[key] != after[key]
 		for name := range union(before, after) {
 			if strings.HasPrefix(name, key+".") && (before[name] == "") != (after[name] == "") {
@@ -108,12 +126,10 @@ func (c *Config) NeedsRestart(next *Config) Problems {
 			}
 		}
 		if differs {
-			p := next.Place(strings.Split(path, ".")...)
-			p.Message = "a change of it needs a restart; nothing of the file was taken"
-			faults = append(faults, p)
+			keys = append(keys, path)
 		}
 	}
-	return faults
+	return keys
 }
 
 // restartKeys are the paths of the keys that a schema marks.
@@ -131,7 +147,8 @@ func restartKeys(s schema, path string) map[string]bool {
 }
 
 // valuesOf makes parts of a finished instance. What a file holds that is named
-// by its path is part of the value.
+// by its path is part of the value; a directory is compared as it is written,
+// since the file may be looked at where it does not run.
 func (l *loader) valuesOf(full map[string]any) Parts {
 	all := Parts{}
 	for section, value := range full {
@@ -143,6 +160,12 @@ func (l *loader) valuesOf(full map[string]any) Parts {
 			}
 		default:
 			all[section] = flat(value)
+		}
+	}
+	for _, directory := range []struct{ part, key string }{{"store", "path"}, {"templates", ""}} {
+		var path string
+		if json.Unmarshal([]byte(all[directory.part][directory.key]), &path) == nil {
+			all[directory.part][directory.key] = filepath.Clean(path)
 		}
 	}
 	for _, file := range []struct{ part, key string }{{"server", "tls.cert"}, {"server", "tls.key"}, {"egress", "ca_file"}} {
