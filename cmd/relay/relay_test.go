@@ -234,6 +234,51 @@ func (p *relayProcess) status() statusAnswer {
 	return s
 }
 
+// listed is a row of the sent log.
+type listed struct{ ID, Destination, State, Reason string }
+
+// deliveries are rows of the sent log.
+func (p *relayProcess) deliveries(query string) []listed {
+	p.t.Helper()
+	var page struct{ Deliveries []listed }
+	p.call("GET", "/v1/deliveries?"+query, "", &page)
+	return page.Deliveries
+}
+
+// everything is what relay tells of its deliveries, itself and its destinations.
+func (p *relayProcess) everything() string {
+	p.t.Helper()
+	paths := []string{"/v1/status", "/v1/destinations", "/v1/deliveries", "/readyz"}
+	for _, d := range p.deliveries("limit=1000") {
+		paths = append(paths, "/v1/deliveries/"+d.ID)
+	}
+	var all strings.Builder
+	for _, path := range paths {
+		_, answer, err := call(p.base, "GET", path, "")
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		all.Write(answer)
+	}
+	return all.String()
+}
+
+// storeText is every byte that a store holds.
+func storeText(t testing.TB, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "store", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no store below %s: %v", dir, err)
+	}
+	var all strings.Builder
+	for _, name := range files {
+		if text, err := os.ReadFile(name); err == nil {
+			all.Write(text)
+		}
+	}
+	return all.String()
+}
+
 // plugin is the process of a plugin once it is ready.
 func (p *relayProcess) plugin(name string) (pid, restarts int) {
 	p.t.Helper()

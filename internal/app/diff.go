@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/api"
@@ -43,5 +42,5 @@ func (a *App) compare(q api.Comparison) any {
 		Changes      []config.Change `json:"changes"`
 		Restart      []string        `json:"restart"` // keys that would make a reload refuse the file
 		RemovedGrace string          `json:"removed_grace"`
-	}{now.cfg.Revision, changes, config.Restart(running, q.Parts), fmt.Sprint(now.cfg.Store.RemovedGrace)}
+	}{now.cfg.Revision, changes, config.Restart(running, q.Parts), config.FormatDuration(now.cfg.Store.RemovedGrace)}
 }

@@ -82,6 +82,18 @@ func ParseDuration(text string) (time.Duration, error) {
 	return time.Duration(total), nil
 }
 
+// FormatDuration writes a duration as ParseDuration reads it, without parts that
+// are zero.
+func FormatDuration(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
+	}
+	return text
+}
+
 func parseTimeout(text string) (time.Duration, error) {
 	d, err := ParseDuration(text)
 	if err == nil && d <= 0 {
