@@ -38,11 +38,12 @@ const patience = 60 * time.Second
 
 // relayProcess is a relay that a test started.
 type relayProcess struct {
-	t    testing.TB
-	cmd  *exec.Cmd
-	base string
-	log  *logBuffer
-	done chan error
+	t     testing.TB
+	cmd   *exec.Cmd
+	base  string
+	token string // that calls carry
+	log   *logBuffer
+	done  chan error
 }
 
 // logBuffer keeps what relay logs, for the moment when a test fails.
@@ -146,7 +147,7 @@ var httpClient = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transp
 // call makes a request and decodes the JSON answer into out, which may be nil.
 func (p *relayProcess) call(method, path, body string, out any) int {
 	p.t.Helper()
-	status, answer, err := call(p.base, method, path, body)
+	status, answer, err := callAs(p.token, p.base, method, path, body)
 	if err != nil {
 		p.t.Fatalf("%s %s: %v\n%s", method, path, err, p.log)
 	}
@@ -159,12 +160,19 @@ func (p *relayProcess) call(method, path, body string, out any) int {
 }
 
 func call(base, method, path, body string) (int, []byte, error) {
+	return callAs("", base, method, path, body)
+}
+
+func callAs(token, base, method, path, body string) (int, []byte, error) {
 	req, err := http.NewRequest(method, base+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := httpClient.Do(req)
 	if err != nil {
@@ -249,12 +257,12 @@ func (p *relayProcess) deliveries(query string) []listed {
 func (p *relayProcess) everything() string {
 	p.t.Helper()
 	paths := []string{"/v1/status", "/v1/destinations", "/v1/deliveries", "/readyz"}
-	for _, d := range p.deliveries("limit=1000") {
+	for _, d := range p.deliveries("limit=100") {
 		paths = append(paths, "/v1/deliveries/"+d.ID)
 	}
 	var all strings.Builder
 	for _, path := range paths {
-		_, answer, err := call(p.base, "GET", path, "")
+		_, answer, err := callAs(p.token, p.base, "GET", path, "")
 		if err != nil {
 			p.t.Fatal(err)
 		}

@@ -2,9 +2,45 @@ package app
 
 import (
 	"encoding/json"
+	"net/url"
+	"strings"
+	"unicode"
 
 	"github.com/relay-sidecar/relay"
 )
+
+// hide makes the masker know the secrets of a configuration. Of a URL that is
+// one, it knows also the parts that look like credentials, since a vendor may
+// repeat just those; ordinary words in it stay readable.
+func (a *App) hide(secrets []string) {
+	var all []string
+	for _, secret := range secrets {
+		all = append(all, secret)
+		u, err := url.Parse(secret)
+		if err != nil || u.Host == "" {
+			continue
+		}
+		for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
+			if len(segment) >= secretSegment || strings.ContainsFunc(segment, unicode.IsDigit) {
+				all = append(all, segment)
+				if plain, err := url.PathUnescape(segment); err == nil {
+					all = append(all, plain)
+				}
+			}
+		}
+		for _, values := range u.Query() {
+			all = append(all, values...)
+		}
+		if password, ok := u.User.Password(); ok {
+			all = append(all, password)
+		}
+	}
+	a.masker.Add(all...)
+}
+
+// secretSegment is from which length on a part of a path is taken for a
+// credential although it has no digit.
+const secretSegment = 16
 
 // masked wraps done: a plugin masks the secrets of the destination that a
 // delivery goes to, and knows no others. A vendor, an event or a template may

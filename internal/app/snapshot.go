@@ -82,7 +82,6 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			a.logger.Warn("plugin did not take its settings and is started anew", "plugin", name, "error", err)
 		}
 	}
-	a.masker.Add(cfg.Secrets...)
 	a.current.Store(next)
 	a.guard.Set(guardRules(cfg.Config))
 	a.engine.SetRemovedGrace(cfg.Store.RemovedGrace)
