@@ -15,9 +15,13 @@ import (
 func (a *App) hide(secrets []string) {
 	var all []string
 	for _, secret := range secrets {
-		all = append(all, secret)
 		u, err := url.Parse(secret)
-		if err != nil || u.Host == "" {
+		isURL := err == nil && u.Host != ""
+		if isURL && (u.Path == "" || u.Path == "/") && u.RawQuery == "" && u.User == nil {
+			continue // a host alone shows wherever something goes
+		}
+		all = append(all, secret)
+		if !isURL {
 			continue
 		}
 		for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
