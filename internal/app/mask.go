@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -25,15 +26,12 @@ func (a *App) hide(secrets []string) {
 			continue
 		}
 		for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
-			if len(segment) >= secretSegment || strings.ContainsFunc(segment, unicode.IsDigit) {
-				all = append(all, segment)
-				if plain, err := url.PathUnescape(segment); err == nil {
-					all = append(all, plain)
-				}
+			if plain, err := url.PathUnescape(segment); err == nil && credential(plain) {
+				all = append(all, segment, plain)
 			}
 		}
 		for _, values := range u.Query() {
-			all = append(all, values...)
+			all = append(all, slices.DeleteFunc(values, func(value string) bool { return !credential(value) })...)
 		}
 		if password, ok := u.User.Password(); ok {
 			all = append(all, password)
@@ -42,9 +40,11 @@ func (a *App) hide(secrets []string) {
 	a.masker.Add(all...)
 }
 
-// secretSegment is from which length on a part of a path is taken for a
-// credential although it has no digit.
-const secretSegment = 16
+// credential tells whether a part of a secret URL is taken for one of its own.
+func credential(part string) bool {
+	const long = 16 // although it has no digit
+	return len(part) >= long || strings.ContainsFunc(part, unicode.IsDigit)
+}
 
 // masked wraps done: a plugin masks the secrets of the destination that a
 // delivery goes to, and knows no others. A vendor, an event or a template may

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -58,7 +59,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			// Also without direct_messages: some may still be waiting.
 			lanes = append(lanes, directLane(channel, d, account, cfg.Alerts))
 			if d.Direct != nil {
-				wants.Direct = &route.Direct{Events: d.Direct.Events, Fallback: d.Direct.Fallback}
+				wants.Direct = &route.Direct{Events: d.Direct.Events, Fallback: d.Direct.Fallback, Recipients: persons(d.Recipients)}
 			}
 		}
 		wanted = append(wanted, wants)
@@ -89,6 +90,19 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	a.host.Keep(func(name string) bool { return setups[name] != nil })
 	a.watcher.SetPoll(cfg.Watch.Poll)
 	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
+}
+
+// persons are those whom emails and phone numbers name.
+func persons(keys []string) []relay.Person {
+	var all []relay.Person
+	for _, key := range keys {
+		if strings.HasPrefix(key, "+") {
+			all = append(all, relay.Person{Phone: key})
+		} else {
+			all = append(all, relay.Person{Email: key})
+		}
+	}
+	return all
 }
 
 // knowsPeople reports whether there is more to know of people than events say.

@@ -163,6 +163,7 @@ type Destination struct {
 	Events         []string            // globs; nil: all but relay.*
 	Match          map[string][]string // path into the event → any of these values
 	Direct         *DirectMessages     `json:"direct_messages"` // nil: none
+	Recipients     []string            // emails and phones of people who get direct messages beside an event's own
 	Template       string              // below the templates directory; empty: found by name
 	Language       string
 	TimeZone       string     `json:"time_zone"` // an IANA name; empty: relay's own

@@ -75,8 +75,9 @@ func TestEveryKeyIsCarried(t *testing.T) {
 	want := []config.Destination{
 		{
 			Name: "alpha", Entry: "slack-eu", Use: "slack", Events: []string{"issue.*", "billing.*"},
-			Match:    map[string][]string{"project.name": {"demo", "007", "on"}, "level": {"error"}, "issue.id": {"12"}},
-			Template: "slack/approval.ts", Language: "zh-CN", TimeZone: "Asia/Shanghai", Rate: relay.Rate{Count: 20, Per: time.Minute},
+			Match:      map[string][]string{"project.name": {"demo", "007", "on"}, "level": {"error"}, "issue.id": {"12"}},
+			Recipients: []string{"carl@example.com", "+8613800000000"},
+			Template:   "slack/approval.ts", Language: "zh-CN", TimeZone: "Asia/Shanghai", Rate: relay.Rate{Count: 20, Per: time.Minute},
 			Timeout: 5 * time.Second, Retry: patient, TemplateErrors: relay.TemplateErrorsDead, Concurrency: 2, Disabled: true,
 			Direct:   &config.DirectMessages{Events: []string{"issue.*"}, Fallback: relay.FallbackNever, Timeout: 5 * time.Second, Concurrency: 2},
 			Settings: json.RawMessage(`{"url":"https://hooks.slack.com/services/T/B/literal-secret"}`),
@@ -228,7 +229,7 @@ func TestWarnings(t *testing.T) {
 	want := []string{
 		`testdata/good.yaml:8:71: server.listen[3]: "0.0.0.0:8751" takes tokens and events over plain HTTP; set server.tls, or put a proxy with TLS before it`,
 		`testdata/good.yaml:33:25: destinations.alpha.events[1]: "billing.*" matches no event type of the catalogue`,
-		`testdata/good.yaml:45:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
+		`testdata/good.yaml:46:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -285,8 +286,8 @@ func TestProblemOfAPlugin(t *testing.T) {
 		want        string
 	}{
 		{"zulu", false, "/url", "testdata/good.yaml:26:10: destinations.zulu.url: retired"},
-		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:47:60: destinations.hook.headers.X-Literal: retired"},
-		{"hook", false, "/keyword", "testdata/good.yaml:43:3: destinations.hook.keyword: retired"},
+		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:48:60: destinations.hook.headers.X-Literal: retired"},
+		{"hook", false, "/keyword", "testdata/good.yaml:44:3: destinations.hook.keyword: retired"},
 		{"alpha", true, "/bot_token", "testdata/good.yaml:22:67: providers.slack-eu.bot_token: retired"},
 		{"zulu", true, "/bot_token", "testdata/good.yaml:24:3: destinations.zulu: retired"},
 	} {

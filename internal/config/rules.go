@@ -112,6 +112,9 @@ func (l *loader) destination(n *node) {
 			l.glob(glob)
 		}
 	}
+	if list := n.fields["recipients"]; list != nil && n.fields["direct_messages"] == nil {
+		l.warn(list, "without direct_messages nobody is written to; set it, such as direct_messages: true")
+	}
 	match := n.fields["match"]
 	if match == nil {
 		return

@@ -19,7 +19,7 @@ var coreSchema []byte
 // Keys that relay keeps for itself, beside those of the core schema: later
 // versions use them, so a provider may not.
 var (
-	reservedTarget = []string{"recipients"}
+	reservedTarget []string
 	reservedEntry  = []string{"command", "sha256", "memory", "automtls", "env"}
 )
 

@@ -13,11 +13,11 @@ type recipient struct {
 	json string
 }
 
-// recipients are an event's recipients with what is known of them, each person
+// recipients are an event's recipients, and more, with what is known of them, each person
 // once: who stands there twice, with the same email, phone or id, is one person
 // with all that both say. Two keys that only a provider knows to be the same
 // person's are found out when they are looked up.
-func (t *Table) recipients(body []byte) []recipient {
+func (t *Table) recipients(body []byte, more []relay.Person) []recipient {
 	var event struct {
 		Source     string         `json:"source"`
 		Recipients []relay.Person `json:"recipients"`
@@ -27,7 +27,7 @@ func (t *Table) recipients(body []byte) []recipient {
 	}
 	var out []recipient
 	seen := map[string]int{} // key → index into out
-	for _, p := range event.Recipients {
+	for _, p := range append(event.Recipients, more...) {
 		p = t.complete(p, event.Source)
 		keys := keysOf(p)
 		at := len(out)

@@ -11,6 +11,26 @@ import (
 
 func nobody(p relay.Person, _ string) relay.Person { return p }
 
+// Whom a destination names gets what it writes directly beside whom the event
+// names, and is still one person.
+func TestRecipientsOfADestination(t *testing.T) {
+	direct := &route.Direct{Events: []string{"issue.*"}, Recipients: []relay.Person{{Email: "ann@example.com"}, {Phone: "+86138"}}}
+	table := route.New([]route.Destination{{Name: "a", Provider: "chat", Direct: direct}, {Name: "b", Provider: "chat", Direct: &route.Direct{Events: []string{"issue.*"}}}}, nobody)
+	for body, want := range map[string][]string{
+		`{}`: {`{"email":"ann@example.com"}`, `{"phone":"+86138"}`, ``},
+		`{"recipients":[{"name":"Bob"},{"name":"Ann","email":"Ann@example.com"}]}`: {
+			`{"name":"Bob"}`, `{"name":"Ann","email":"Ann@example.com"}`, `{"phone":"+86138"}`, `{"name":"Bob"}`, `{"name":"Ann","email":"Ann@example.com"}`},
+	} {
+		var got []string
+		for _, d := range table.Route("issue.created", []byte(body)) {
+			got = append(got, d.Recipient)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", body, got, want)
+		}
+	}
+}
+
 func TestDirectMessages(t *testing.T) {
 	ask := &route.Direct{Events: []string{"issue.approval_requested", "issue.sent_*"}, Fallback: relay.FallbackAnyFailed}
 	table := route.New([]route.Destination{

@@ -28,6 +28,8 @@ type Destination struct {
 type Direct struct {
 	Events   []string // globs
 	Fallback relay.Fallback
+	// Recipients get them beside those whom an event names.
+	Recipients []relay.Person
 }
 
 // Complete adds to a person what is known of them; source is the event's.
@@ -70,7 +72,11 @@ func (t *Table) Route(eventType string, body []byte) []relay.NewDelivery {
 			continue
 		}
 		if !decoded {
-			people, decoded = t.recipients(body), true
+			people, decoded = t.recipients(body, nil), true
+		}
+		people := people
+		if len(d.Direct.Recipients) > 0 {
+			people = t.recipients(body, d.Direct.Recipients)
 		}
 		for _, p := range people {
 			out = append(out, relay.NewDelivery{Destination: d.Name, Provider: d.Provider, Recipient: p.json, Fallback: d.Direct.Fallback})
