@@ -9,7 +9,8 @@ import (
 type State string
 
 // The states of a delivery. Delivered, dead, expired and skipped are final.
-// StateHeld is derived: the row is pending and its destination is paused.
+// StateHeld is derived: the row is pending and its destination is paused or
+// was removed.
 const (
 	StatePending   State = "pending"
 	StateSending   State = "sending"
@@ -226,6 +227,14 @@ type Pause struct {
 	Manual   bool   // by a person: only resume ends it
 	Probe    bool   // one delivery may be tried now and then
 	Settings string // the revision that the vendor refused: other settings end the pause
+}
+
+// Removal is a part of a destination that the configuration names no more while
+// something waits for it.
+type Removal struct {
+	Lane
+	Reason string
+	Since  time.Time
 }
 
 // DeliveryFilter selects rows of the sent log. Empty fields select everything.

@@ -17,6 +17,9 @@ type Provider struct{ client *post.Client }
 
 func New() *Provider { return &Provider{client: post.New(post.Options{})} }
 
+// SetEgress keeps the provider to where the operator lets it connect.
+func (p *Provider) SetEgress(e plugin.Egress) { p.client.SetEgress(e) }
+
 func (p *Provider) Describe() plugin.Description {
 	return plugin.Description{
 		Name: "ntfy", Version: "1.0.0",

@@ -99,6 +99,13 @@ func (s *server) Check(_ context.Context, req *pluginpb.CheckRequest) (*pluginpb
 func (s *server) Configure(_ context.Context, req *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if p, ok := s.provider.(Networked); ok {
+		e, err := decodeEgress(req.Egress)
+		if err != nil {
+			return nil, err
+		}
+		p.SetEgress(e)
+	}
 	resp := &pluginpb.ConfigureResponse{}
 	old, next := *s.settings.Load(), map[string]*configured{}
 	for _, settings := range req.Settings {

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,6 +44,7 @@ func (c *cli) client() (*client, error) {
 	if token == "" {
 		token = os.Getenv("RELAY_TOKEN")
 	}
+	var trust *tls.Config
 	if server == "" {
 		cfg, err := c.loadConfig()
 		if err != nil {
@@ -52,6 +54,8 @@ func (c *cli) client() (*client, error) {
 		server = "http://" + listen.Address
 		if listen.Network == "unix" {
 			server = "unix://" + listen.Address
+		} else if cfg.Server.TLS != nil {
+			server, trust = "https://"+listen.Address, onlyThis(cfg.Server.TLS.Certificate)
 		}
 		for _, t := range cfg.Server.Tokens {
 			if token == "" && t.Scope == "" {
@@ -66,10 +70,26 @@ func (c *cli) client() (*client, error) {
 		out.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		}}
+	} else if trust != nil {
+		out.http.Transport = &http.Transport{TLSClientConfig: trust}
 	} else if u, err := url.Parse(server); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, &usageError{fmt.Errorf("%q is no address of a relay; write http://host:port or unix:///path", server)}
 	}
 	return out, nil
+}
+
+// onlyThis trusts a server that shows the certificate which its configuration
+// names, whatever names stand in it and whoever signed it.
+func onlyThis(c tls.Certificate) *tls.Config {
+	return &tls.Config{
+		InsecureSkipVerify: true, // in favour of the comparison
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 || !bytes.Equal(s.PeerCertificates[0].Raw, c.Certificate[0]) {
+				return errors.New("it shows another certificate than server.tls names")
+			}
+			return nil
+		},
+	}
 }
 
 // loadConfig reads the configuration for what a client needs of it.

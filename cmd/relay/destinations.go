@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -24,6 +25,7 @@ type destination struct {
 	Direct        *part
 	Pending       int
 	OldestPending *time.Time `json:"oldest_pending"`
+	Until         *time.Time
 }
 
 // part is how a part of a destination stands.
@@ -68,7 +70,10 @@ func (c *cli) destinationsList() *cobra.Command {
 				if reason == "" && d.Direct != nil {
 					reason = d.Direct.Reason
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", d.Name, d.Provider, d.Channel, d.Direct, d.Pending, oldest, shorten(reason, 60))
+				if d.Until != nil {
+					reason += ", dead after " + d.Until.Local().Format(time.DateTime)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", d.Name, cmp.Or(d.Provider, "-"), d.Channel, d.Direct, d.Pending, oldest, shorten(reason, 60))
 			}
 			return w.Flush()
 		},

@@ -77,7 +77,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if !c.began && !errors.As(err, &usage) {
 		err = &usageError{err} // cobra refused the words before anything ran
 	}
-	c.fail(err)
+	if !errors.Is(err, errSaid) {
+		c.fail(err)
+	}
 	if errors.As(err, &usage) {
 		return 2
 	}
@@ -98,6 +100,9 @@ type cli struct {
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
+
+// errSaid is a failure of which everything is said.
+var errSaid = errors.New("it failed")
 
 // hinted is an error with a remedy.
 type hinted struct {
@@ -155,7 +160,7 @@ Start with: relay demo`,
 	root.PersistentFlags().StringVarP(&c.config, "config", "c", "relay.yaml", "the configuration file")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(c.runCommand(), c.demoCommand(), c.initCommand(), c.checkCommand(), c.previewCommand(), c.templateCommand(), c.sendCommand(),
-		c.deliveriesCommand(), c.destinationsCommand(), c.reloadCommand(), c.versionCommand())
+		c.deliveriesCommand(), c.destinationsCommand(), c.reloadCommand(), c.schemaCommand(), c.versionCommand())
 	return root
 }
 

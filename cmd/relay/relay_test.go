@@ -38,11 +38,12 @@ const patience = 60 * time.Second
 
 // relayProcess is a relay that a test started.
 type relayProcess struct {
-	t    testing.TB
-	cmd  *exec.Cmd
-	base string
-	log  *logBuffer
-	done chan error
+	t     testing.TB
+	cmd   *exec.Cmd
+	base  string
+	token string // that calls carry
+	log   *logBuffer
+	done  chan error
 }
 
 // logBuffer keeps what relay logs, for the moment when a test fails.
@@ -146,7 +147,7 @@ var httpClient = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transp
 // call makes a request and decodes the JSON answer into out, which may be nil.
 func (p *relayProcess) call(method, path, body string, out any) int {
 	p.t.Helper()
-	status, answer, err := call(p.base, method, path, body)
+	status, answer, err := callAs(p.token, p.base, method, path, body)
 	if err != nil {
 		p.t.Fatalf("%s %s: %v\n%s", method, path, err, p.log)
 	}
@@ -159,12 +160,19 @@ func (p *relayProcess) call(method, path, body string, out any) int {
 }
 
 func call(base, method, path, body string) (int, []byte, error) {
+	return callAs("", base, method, path, body)
+}
+
+func callAs(token, base, method, path, body string) (int, []byte, error) {
 	req, err := http.NewRequest(method, base+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := httpClient.Do(req)
 	if err != nil {
@@ -232,6 +240,51 @@ func (p *relayProcess) status() statusAnswer {
 	var s statusAnswer
 	p.call("GET", "/v1/status", "", &s)
 	return s
+}
+
+// listed is a row of the sent log.
+type listed struct{ ID, Destination, State, Reason string }
+
+// deliveries are rows of the sent log.
+func (p *relayProcess) deliveries(query string) []listed {
+	p.t.Helper()
+	var page struct{ Deliveries []listed }
+	p.call("GET", "/v1/deliveries?"+query, "", &page)
+	return page.Deliveries
+}
+
+// everything is what relay tells of its deliveries, itself and its destinations.
+func (p *relayProcess) everything() string {
+	p.t.Helper()
+	paths := []string{"/v1/status", "/v1/destinations", "/v1/deliveries", "/readyz"}
+	for _, d := range p.deliveries("limit=100") {
+		paths = append(paths, "/v1/deliveries/"+d.ID)
+	}
+	var all strings.Builder
+	for _, path := range paths {
+		_, answer, err := callAs(p.token, p.base, "GET", path, "")
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		all.Write(answer)
+	}
+	return all.String()
+}
+
+// storeText is every byte that a store holds.
+func storeText(t testing.TB, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "store", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no store below %s: %v", dir, err)
+	}
+	var all strings.Builder
+	for _, name := range files {
+		if text, err := os.ReadFile(name); err == nil {
+			all.Write(text)
+		}
+	}
+	return all.String()
 }
 
 // plugin is the process of a plugin once it is ready.

@@ -90,27 +90,3 @@ func (c *cli) explainMissing(err error) error {
 	}
 	return err
 }
-
-func (c *cli) checkCommand() *cobra.Command {
-	online := false
-	cmd := &cobra.Command{
-		Use: "check", Short: "Checks the configuration and the templates, and prints every fault", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := c.options(c.config)
-			if err != nil {
-				return err
-			}
-			warnings, err := app.Check(cmd.Context(), o, online)
-			for _, w := range warnings {
-				fmt.Fprintf(c.stderr, "relay: warning: %s\n", w.Error())
-			}
-			if err != nil {
-				return c.explainMissing(err)
-			}
-			fmt.Fprintf(c.stdout, "%s is good\n", c.config)
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&online, "online", false, "ask the vendors, too, whether the credentials for direct messages work; nothing is sent to anybody")
-	return cmd
-}

@@ -72,12 +72,14 @@ func (r *Refusal) Problem() *problem.Problem {
 type Destination struct {
 	Name          string     `json:"name"`
 	Provider      string     `json:"provider"`
-	State         string     `json:"state"` // active, paused or disabled
+	State         string     `json:"state"` // active, paused, disabled or removed
 	Reason        string     `json:"reason"`
 	Channel       *Part      `json:"channel"` // null: it has none
 	Direct        *Part      `json:"direct"`  // null: it cannot reach people
 	Pending       int        `json:"pending"`
 	OldestPending *time.Time `json:"oldest_pending"`
+	// Until is when what waits for a removed one is dead.
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // Part is how a part of a destination stands.
@@ -93,6 +95,7 @@ type Door struct {
 	Status       func() any                         // the body of GET /v1/status
 	Ready        func() (ok bool, details any)      // the body of GET /readyz; ok: events can be accepted
 	Reload       func(context.Context) (any, error) // the body of POST /v1/reload; an error is a refusal
+	Compare      func(Comparison) any               // the body of POST /v1/config/diff
 	Logger       *slog.Logger
 	MaxBody      func() int64 // the largest event, in bytes; asked for every preview
 }
@@ -305,6 +308,25 @@ func (d *Door) change(w http.ResponseWriter, r *http.Request, name string, err e
 
 // ShowStatus is the handler of GET /v1/status.
 func (d *Door) ShowStatus(w http.ResponseWriter, _ *http.Request) { write(w, d.Status()) }
+
+// Comparison is the body of POST /v1/config/diff: another configuration by its
+// digests, which show nothing of it.
+type Comparison struct {
+	Salt      []byte                       `json:"salt"`
+	Parts     map[string]map[string]string `json:"parts"`     // part → key → digest
+	Templates string                       `json:"templates"` // the revision; empty: not compared
+}
+
+// maxComparison has room for the digests of the largest configuration.
+const maxComparison = 8 << 20
+
+// Diff is the handler of POST /v1/config/diff.
+func (d *Door) Diff(w http.ResponseWriter, r *http.Request) {
+	var q Comparison
+	if readUpTo(w, r, maxComparison, &q) {
+		write(w, d.Compare(q))
+	}
+}
 
 // Healthz is the handler of GET /healthz: the process answers.
 func (d *Door) Healthz(w http.ResponseWriter, _ *http.Request) {

@@ -18,19 +18,19 @@ import (
 // Check judges a configuration and its templates as New would, without opening
 // the store or listening; online it asks the vendors about the credentials for
 // direct messages, too. An error that is a config.Problems names every fault.
-func Check(ctx context.Context, o Options, online bool) (warnings []relay.Problem, err error) {
+func Check(ctx context.Context, o Options, online bool) (checked *Checked, warnings []relay.Problem, err error) {
 	a := &App{o: o, masker: &relay.Masker{}}
 	cfg, warnings, err := a.loadConfig()
 	if err != nil {
-		return warnings, err
+		return nil, warnings, err
 	}
 	dir, err := os.MkdirTemp("", "relay-")
 	if err != nil {
-		return warnings, fmt.Errorf("make a directory for the script child: %w", err)
+		return nil, warnings, fmt.Errorf("make a directory for the script child: %w", err)
 	}
 	host, err := pluginhost.New(pluginhost.Options{Executable: o.Executable, Dir: dir, Logger: discardLogger()})
 	if err != nil {
-		return warnings, err
+		return nil, warnings, err
 	}
 	defer host.Close()
 	child := host.Scripts()
@@ -40,7 +40,7 @@ func Check(ctx context.Context, o Options, online bool) (warnings []relay.Proble
 	})
 	set, err := library.Load(ctx)
 	if err != nil {
-		return warnings, fmt.Errorf("load templates: %w", err)
+		return nil, warnings, fmt.Errorf("load templates: %w", err)
 	}
 	faults := config.Problems(append(set.Problems(), missingTemplates(cfg.Config, set)...))
 	if online {
@@ -48,9 +48,9 @@ func Check(ctx context.Context, o Options, online bool) (warnings []relay.Proble
 		warnings, faults = append(warnings, more...), append(faults, refused...)
 	}
 	if len(faults) > 0 {
-		return warnings, faults
+		return nil, warnings, faults
 	}
-	return warnings, nil
+	return &Checked{cfg.Config, set.Revision}, warnings, nil
 }
 
 // probeTimeout bounds what one vendor is asked.
@@ -62,6 +62,11 @@ func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.P
 	providers := map[string]plugin.Provider{}
 	for _, p := range a.o.Providers {
 		providers[p.Describe().Name] = p
+	}
+	for _, p := range providers {
+		if networked, ok := p.(plugin.Networked); ok {
+			networked.SetEgress(plugin.Egress{Authorities: cfg.Egress.CA, Allow: cfg.Egress.Allow})
+		}
 	}
 	asked := map[string]bool{}
 	for _, d := range cfg.Destinations {

@@ -97,7 +97,13 @@ func (a *App) resolve(now *snapshot, d *destination, all []relay.Claimed) []deli
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), d.directTimeout())
 	defer cancel()
-	for j, r := range a.identities.Resolve(ctx, d.account.id, d.account.matchBy, open, d.ask) {
+	for j, r := range a.identities.Resolve(ctx, d.account.id, d.account.matchBy, open, func(ctx context.Context, by string, all []relay.Person) []identity.Answer {
+		answers := d.ask(ctx, by, all)
+		for j := range answers {
+			a.maskReport(&answers[j].Report)
+		}
+		return answers
+	}) {
 		i := indexes[j]
 		if r.User == "" {
 			out[i].Report = r.Report

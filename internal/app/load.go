@@ -68,7 +68,7 @@ func ConfigOptions(providers []plugin.Provider) config.Options {
 // loadConfig reads relay.yaml, which the providers judge with the rest of it.
 func (a *App) loadConfig() (loaded, []relay.Problem, error) {
 	cfg, warnings, err := config.Load(a.o.Config, ConfigOptions(a.o.Providers))
-	a.masker.Add(cfg.Secrets...) // also of a refused one: its faults are logged
+	a.hide(cfg.Secrets) // also of a refused one: its faults are logged
 	out := loaded{Config: cfg, windows: map[string][]delivery.Window{}, direct: map[string]account{}}
 	if err != nil {
 		return out, warnings, err

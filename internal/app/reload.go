@@ -47,7 +47,9 @@ func (a *App) Reload(ctx context.Context) error {
 	running := a.current.Load()
 	cfg, warnings, err := a.loadConfig()
 	if err == nil {
-		err = needsRestart(running.cfg.Config, cfg.Config)
+		if faults := running.cfg.NeedsRestart(cfg.Config); len(faults) > 0 {
+			err = faults
+		}
 	}
 	if err != nil {
 		a.refuse(cfg.Config, err)
@@ -103,31 +105,6 @@ func problemsOf(cfg *config.Config, err error) []relay.Problem {
 		return list
 	}
 	return []relay.Problem{{File: cfg.File, Message: err.Error()}}
-}
-
-// needsRestart names what cannot change while relay runs.
-func needsRestart(running, next *config.Config) error {
-	var faults config.Problems
-	fault := func(differs bool, keys ...string) {
-		if differs {
-			p := next.Place(keys...)
-			p.Message = "a change of it needs a restart; nothing of the file was taken"
-			faults = append(faults, p)
-		}
-	}
-	fault(!slices.Equal(running.Server.Listen, next.Server.Listen), "server", "listen")
-	fault(running.Server.SocketMode != next.Server.SocketMode, "server", "socket_mode")
-	fault(running.Server.Shutdown != next.Server.Shutdown, "server", "shutdown")
-	fault(running.Store.Path != next.Store.Path, "store", "path")
-	fault(running.Store.MaxPending != next.Store.MaxPending, "store", "max_pending")
-	fault(running.Store.MaxPendingPerDestination != next.Store.MaxPendingPerDestination, "store", "max_pending_per_destination")
-	fault(running.Templates != next.Templates, "templates")
-	fault(running.Watch != next.Watch, "watch", "poll")
-	fault(running.Log.Format != next.Log.Format, "log", "format")
-	if len(faults) > 0 {
-		return faults
-	}
-	return nil
 }
 
 // logMissingTemplates says which destinations and sources name a script that

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -64,7 +65,7 @@ func (a *App) newServer() *http.Server {
 			return nil, err
 		}
 		return a.status(), nil
-	}}
+	}, Compare: a.compare}
 	mux := http.NewServeMux()
 	events := func(h http.Handler) http.Handler { return a.guard.Require(guard.ScopeEvents, a.accepting(h)) }
 	read := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeRead, h) }
@@ -83,6 +84,7 @@ func (a *App) newServer() *http.Server {
 	mux.Handle("POST /v1/deliveries/{id}/replay", admin(op.Replay))
 	mux.Handle("POST /v1/preview", admin(op.ShowPreview))
 	mux.Handle("POST /v1/reload", admin(op.ReloadNow))
+	mux.Handle("POST /v1/config/diff", admin(op.Diff))
 	mux.HandleFunc("GET /healthz", op.Healthz)
 	mux.HandleFunc("GET /readyz", op.Readyz)
 	return &http.Server{
@@ -92,7 +94,10 @@ func (a *App) newServer() *http.Server {
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return &a.current.Load().cfg.Server.TLS.Certificate, nil // whether there is one is not for a reload
+		}},
+		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -159,10 +164,15 @@ func (a *App) serve(ctx context.Context) error {
 	a.ready.Store(true)
 	failed := make(chan error, len(a.listeners))
 	var serving sync.WaitGroup
+	secure := a.current.Load().cfg.Server.TLS != nil
 	for _, l := range a.listeners {
+		serve := a.server.Serve
+		if l.Addr().Network() != "unix" && secure {
+			serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
+		}
 		a.logger.Info("listening", "address", l.Addr().String())
 		serving.Go(func() {
-			if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 			}
 		})

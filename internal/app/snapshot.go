@@ -38,6 +38,9 @@ type destination struct {
 // learn first what deliveries will name; from the swap on nothing can fail.
 func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	next, setups := a.build(cfg, set, func(config.Destination) bool { return true })
+	if running := a.current.Load(); running != nil && running.cfg.Revision == cfg.Revision {
+		next.since = running.since // only templates are new
+	}
 	var wanted []route.Destination
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
@@ -60,12 +63,13 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	}
 	next.routes = route.New(wanted, cfg.people.Complete)
 	a.apply(ctx, setups)
-	a.masker.Add(cfg.Secrets...)
 	a.current.Store(next)
 	a.faults.keep(set)
 	a.guard.Set(guardRules(cfg.Config))
+	a.engine.SetRemovedGrace(cfg.Store.RemovedGrace)
 	a.engine.SetDestinations(lanes)
 	a.host.Keep(func(name string) bool { return setups[name] != nil })
+	a.watcher.SetPoll(cfg.Watch.Poll)
 	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
 }
 
@@ -75,6 +79,10 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 func (a *App) build(cfg loaded, set *scripts.Set, wanted func(config.Destination) bool) (*snapshot, map[string]*pluginhost.Setup) {
 	next := &snapshot{cfg: cfg, since: time.Now(), templates: set, destinations: map[string]*destination{}}
 	setups := map[string]*pluginhost.Setup{}
+	egress := &pluginpb.Egress{Authorities: cfg.Egress.CA}
+	for _, network := range cfg.Egress.Allow {
+		egress.Allow = append(egress.Allow, network.String())
+	}
 	for _, d := range cfg.Destinations {
 		if d.Disabled || !wanted(d) {
 			continue
@@ -84,7 +92,7 @@ func (a *App) build(cfg loaded, set *scripts.Set, wanted func(config.Destination
 			reaches = &account
 		}
 		if setups[d.Use] == nil {
-			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs()}
+			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs(), Egress: egress}
 		}
 		setups[d.Use].Settings = append(setups[d.Use].Settings, &pluginpb.Settings{
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
@@ -219,8 +227,9 @@ func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) (out *pl
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)
 	}
+	watch := a.faults.watch(program, out)
 	if d.Template != "" && d.named == nil {
-		return out, broken(now.templates.Broken(d.Template), out)
+		watch = broken(now.templates.Broken(d.Template), out)
 	}
-	return out, a.faults.watch(program, out)
+	return out, func(done func(relay.Report)) func(relay.Report) { return watch(a.masked(done)) }
 }

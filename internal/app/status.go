@@ -129,6 +129,28 @@ func (a *App) Destinations(ctx context.Context) ([]api.Destination, error) {
 		}
 		all = append(all, row)
 	}
+	gone, err := a.removed(ctx, now, backlogs)
+	return append(all, gone...), err
+}
+
+// removed lists destinations that are configured no more and for which
+// something waits.
+func (a *App) removed(ctx context.Context, now *snapshot, backlogs []relay.Backlog) ([]api.Destination, error) {
+	removals, err := a.store.Removals(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []api.Destination
+	for _, b := range backlogs {
+		i := slices.IndexFunc(removals, func(r relay.Removal) bool { return r.Destination == b.Destination })
+		if i < 0 || a.configured(b.Destination) {
+			continue
+		}
+		until := removals[i].Since.Add(now.cfg.Store.RemovedGrace)
+		all = append(all, api.Destination{
+			Name: b.Destination, State: "removed", Reason: removals[i].Reason, Pending: b.Pending, OldestPending: &b.Oldest, Until: &until,
+		})
+	}
 	return all, nil
 }
 

@@ -16,8 +16,10 @@
 package config
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"io/fs"
+	"net/netip"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -85,10 +87,12 @@ type Config struct {
 	People       []Person
 	Sources      map[string]Source
 	Alerts       Alerts
+	Egress       Egress
 	Watch        Watch
 	Log          Log
 
-	index map[string]place
+	index  map[string]place
+	values Parts
 }
 
 // String is the revision: the rest holds secrets.
@@ -102,6 +106,13 @@ type Server struct {
 	MaxBody    int64 `json:"max_body"` // bytes
 	Shutdown   time.Duration
 	SocketMode fs.FileMode `json:"socket_mode"`
+	TLS        *TLS        // nil: plain HTTP
+}
+
+// TLS is the certificate that relay's listeners show.
+type TLS struct {
+	Cert, Key   string          // as they are written
+	Certificate tls.Certificate `json:"-"`
 }
 
 // Token is a bearer token. Scope is events, read or admin; empty opens everything.
@@ -126,6 +137,15 @@ type Store struct {
 	Retain                   time.Duration
 	MaxPending               int `json:"max_pending"`
 	MaxPendingPerDestination int `json:"max_pending_per_destination"`
+	// RemovedGrace is how long what waits for a removed destination is held.
+	RemovedGrace time.Duration `json:"removed_grace"`
+}
+
+// Egress says where providers may connect to, and whom they trust there.
+type Egress struct {
+	CAFile string `json:"ca_file"` // as it is written
+	CA     []byte `json:"-"`       // its content; nil: the system's authorities alone
+	Allow  []netip.Prefix
 }
 
 // Entry is an entry of `providers`.
@@ -301,15 +321,4 @@ func Load(path string, o Options) (*Config, []relay.Problem, error) {
 		return cfg, warnings, faults
 	}
 	return cfg, warnings, nil
-}
-
-// Schema is the JSON Schema of relay.yaml with the keys of every provider that
-// the options name, for editors.
-func Schema(o Options) (json.RawMessage, error) {
-	l := newLoader("relay.yaml", o)
-	schema := l.merge(&node{kind: objectNode})
-	if _, faults := l.report(); len(faults) > 0 {
-		return nil, faults
-	}
-	return json.MarshalIndent(schema, "", "  ")
 }

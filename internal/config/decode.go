@@ -14,13 +14,18 @@ func (l *loader) decode(cfg *Config, instance map[string]any) {
 	s := core()
 	providers, destinations := below(instance, "providers"), below(instance, "destinations")
 	full := finish(s, s, instance).(map[string]any)
+	cfg.values = l.valuesOf(full)
+	l.root(full)
 	delete(full, "providers")
 	targets := below(full, "destinations")
 	delete(full, "destinations")
 	if !l.into(cfg, full) {
 		return
 	}
-	cfg.Store.Path, cfg.Templates = l.absolute(cfg.Store.Path), l.absolute(cfg.Templates)
+	cfg.Egress.CA = l.authorities
+	if cfg.Server.TLS != nil {
+		cfg.Server.TLS.Certificate = l.certificate
+	}
 	entryKeys, common := below(s, "$defs", "entry", "properties"), below(s, "$defs", "destination", "properties")
 	cfg.Entries = map[string]Entry{}
 	for name, value := range providers {
@@ -77,6 +82,16 @@ func entryOf(name string, value map[string]any, common schema) Entry {
 		use = name
 	}
 	return Entry{Name: name, Use: use, Settings: owned(value, common)}
+}
+
+// root makes the paths of directories absolute: they begin where the file is.
+func (l *loader) root(full map[string]any) {
+	set := func(in schema, key string) {
+		path, _ := in[key].(string) // the schema has a default
+		in[key] = l.absolute(path)
+	}
+	set(below(full, "store"), "path")
+	set(full, "templates")
 }
 
 // into decodes what finish made. A failure means that schema.json and the
@@ -149,7 +164,7 @@ func finishObject(root, s schema, v map[string]any) any {
 	for key, p := range known {
 		p, _ := p.(schema)
 		fallback, ok := p["default"]
-		if !ok && p["type"] == "object" {
+		if !ok && p["type"] == "object" && p["required"] == nil {
 			fallback, ok = map[string]any{}, true
 		}
 		if _, set := all[key]; !set && ok {
@@ -176,6 +191,8 @@ func meaning(format, text string) any {
 		value, err = parseMode(text)
 	case "relay-zone":
 		value, err = parseZone(text)
+	case "relay-network":
+		value, err = parseNetwork(text)
 	case "relay-template":
 		value, err = parseTemplate(text)
 	default:

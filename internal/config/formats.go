@@ -40,6 +40,7 @@ func formats() map[string]func(string) error {
 		"relay-source":   check(parseSource),
 		"relay-whsec":    check(ParseWebhookSecret),
 		"relay-url":      check(parseURL),
+		"relay-network":  check(parseNetwork),
 	}
 }
 
@@ -82,6 +83,18 @@ func ParseDuration(text string) (time.Duration, error) {
 		return 0, &misfit{what: "is too long a duration", fix: "write at most 50000d"}
 	}
 	return time.Duration(total), nil
+}
+
+// FormatDuration writes a duration as ParseDuration reads it, without parts that
+// are zero.
+func FormatDuration(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
+	}
+	return text
 }
 
 func parseTimeout(text string) (time.Duration, error) {
@@ -245,4 +258,16 @@ func parseURL(text string) (*url.URL, error) {
 		return nil, &misfit{what: "has no host", fix: "write https:// and the host behind it"}
 	}
 	return u, nil
+}
+
+// parseNetwork reads a network, or an address as the network of it alone.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		return network, &misfit{what: "is not a network", fix: "write an address and the length of its prefix, such as 169.254.10.0/24"}
+	}
+	return network.Masked(), nil
 }

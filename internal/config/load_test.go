@@ -2,11 +2,14 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -50,15 +53,14 @@ func TestEveryKeyIsCarried(t *testing.T) {
 		MaxBody: 64 << 10, Shutdown: 90 * time.Second, SocketMode: 0o600,
 	}
 	equal(t, "server", cfg.Server, wantServer)
-	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(here, "data"), Retain: 12 * time.Hour, MaxPending: 500, MaxPendingPerDestination: 50})
+	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(here, "data"), Retain: 12 * time.Hour, MaxPending: 500, MaxPendingPerDestination: 50, RemovedGrace: 2 * time.Hour})
 	equal(t, "templates", cfg.Templates, "/etc/relay/templates")
 	equal(t, "watch", cfg.Watch, config.Watch{Poll: 250 * time.Millisecond})
 	equal(t, "log", cfg.Log, config.Log{Level: "debug", Format: "json"})
-	unsigned := config.HMAC{Algorithm: "sha256", Encoding: "hex"} // the defaults, without a secret
 	ann := config.Person{Email: "ann@example.com", Phone: "+86 138 0000 0000", Name: "Ann", Language: "zh-CN", TimeZone: "Asia/Shanghai", IDs: map[string]string{"slack": "U012AB3CD", "slack-eu": "0123"}}
 	bob := config.Person{Email: "bob@example.com", IDs: map[string]string{"backlog": "12345"}}
 	equal(t, "sources", cfg.Sources, map[string]config.Source{
-		"bytebase": {Token: "source-token", HMAC: unsigned, Settings: json.RawMessage(`{}`)},
+		"bytebase": {Token: "source-token", Settings: json.RawMessage(`{}`)},
 		"github": {
 			Script:     "sources/github.ts",
 			HMAC:       config.HMAC{Header: "X-Hub-Signature-256", Prefix: "sha256=", Secret: []relay.Secret{"github-secret"}, Algorithm: "sha256", Encoding: "hex"},
@@ -66,8 +68,8 @@ func TestEveryKeyIsCarried(t *testing.T) {
 			Settings:   json.RawMessage(`{"limits":{"a":1},"space_url":"https://acme.example.com"}`),
 		},
 		"signed": {
-			HMAC: unsigned, StandardWebhooks: config.StandardWebhooks{Secret: []relay.Secret{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}},
-			Settings: json.RawMessage(`{"api_password":"a-password"}`),
+			StandardWebhooks: config.StandardWebhooks{Secret: []relay.Secret{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}},
+			Settings:         json.RawMessage(`{"api_password":"a-password"}`),
 		},
 	})
 	equal(t, "entries", cfg.Entries, map[string]config.Entry{
@@ -78,6 +80,7 @@ func TestEveryKeyIsCarried(t *testing.T) {
 	equal(t, "files", cfg.Files, []string{filepath.Join(here, "good.yaml"), filepath.Join(here, "people.yaml"), filepath.Join(here, "token.txt")})
 	equal(t, "people", cfg.People, []config.Person{ann, bob})
 	equal(t, "alerts", cfg.Alerts, config.Alerts{After: 5 * time.Minute})
+	equal(t, "egress", cfg.Egress, config.Egress{Allow: []netip.Prefix{netip.MustParsePrefix("169.254.10.0/24"), netip.MustParsePrefix("fd00:ec2::254/128")}})
 
 	patient := config.Retry{For: 72 * time.Hour, Ambiguous: 5}
 	want := []config.Destination{
@@ -137,7 +140,7 @@ func TestDefaults(t *testing.T) {
 	cfg, _ := load(t, write(t, "server:\nstore:\n  # all defaults\ndestinations: {d: {provider: custom, url: https://example.com, time_zone: Local}}\n"), nil)
 	dir := filepath.Dir(cfg.Files[0])
 	equal(t, "server", cfg.Server, config.Server{Listen: []config.Listen{{Network: "tcp", Address: "127.0.0.1:8750"}}, MaxBody: 1 << 20, Shutdown: 10 * time.Second, SocketMode: 0o660})
-	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(dir, "relay-data"), Retain: 30 * 24 * time.Hour, MaxPending: 1_000_000, MaxPendingPerDestination: 100_000})
+	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(dir, "relay-data"), Retain: 30 * 24 * time.Hour, MaxPending: 1_000_000, MaxPendingPerDestination: 100_000, RemovedGrace: 24 * time.Hour})
 	equal(t, "templates", cfg.Templates, filepath.Join(dir, "templates"))
 	equal(t, "watch", cfg.Watch.Poll, 5*time.Second)
 	equal(t, "log", cfg.Log, config.Log{Level: "info", Format: "text"})
@@ -167,12 +170,18 @@ func TestTheShippedFileKnowsEveryKey(t *testing.T) {
 	}
 	comment := regexp.MustCompile(`(?m)^( *)# ( *(?:- |[A-Za-z0-9_.-]+:(?:\s|$)))`)
 	full := comment.ReplaceAllString(string(text), "$1$2")
+	cert, key := pair(t)
 	o := options(map[string]string{"RELAY_TOKEN": "token-number-one", "RECEIVER_TOKEN": "token-number-four", "BYTEBASE_TOKEN": "token-number-two",
 		"GITHUB_SECRET": "secret-number-one", "BILLING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X", "SLACK_EU_TOKEN": "token-number-five"})
 	o.ReadFile = func(path string) ([]byte, error) {
-		if filepath.Base(path) == "relay.yaml" {
+		switch filepath.Base(path) {
+		case "relay.yaml":
 			return []byte(full), nil
+		case "cert.pem", "ca.pem":
+			return cert, nil
+		case "key.pem":
+			return key, nil
 		}
 		return []byte("token-number-three\n"), nil
 	}
@@ -230,9 +239,9 @@ func TestWarnings(t *testing.T) {
 		got = append(got, w.Error())
 	}
 	want := []string{
-		`testdata/good.yaml:8:71: server.listen[3]: "0.0.0.0:8751" takes tokens and events over plain HTTP; put a proxy with TLS before it`,
-		`testdata/good.yaml:32:25: destinations.alpha.events[1]: "billing.*" matches no event type of the catalogue`,
-		`testdata/good.yaml:44:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
+		`testdata/good.yaml:8:71: server.listen[3]: "0.0.0.0:8751" takes tokens and events over plain HTTP; set server.tls, or put a proxy with TLS before it`,
+		`testdata/good.yaml:33:25: destinations.alpha.events[1]: "billing.*" matches no event type of the catalogue`,
+		`testdata/good.yaml:45:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -288,11 +297,11 @@ func TestProblemOfAPlugin(t *testing.T) {
 		pointer     string
 		want        string
 	}{
-		{"zulu", false, "/url", "testdata/good.yaml:25:10: destinations.zulu.url: retired"},
-		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:46:60: destinations.hook.headers.X-Literal: retired"},
-		{"hook", false, "/keyword", "testdata/good.yaml:42:3: destinations.hook.keyword: retired"},
-		{"alpha", true, "/bot_token", "testdata/good.yaml:21:67: providers.slack-eu.bot_token: retired"},
-		{"zulu", true, "/bot_token", "testdata/good.yaml:23:3: destinations.zulu: retired"},
+		{"zulu", false, "/url", "testdata/good.yaml:26:10: destinations.zulu.url: retired"},
+		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:47:60: destinations.hook.headers.X-Literal: retired"},
+		{"hook", false, "/keyword", "testdata/good.yaml:43:3: destinations.hook.keyword: retired"},
+		{"alpha", true, "/bot_token", "testdata/good.yaml:22:67: providers.slack-eu.bot_token: retired"},
+		{"zulu", true, "/bot_token", "testdata/good.yaml:24:3: destinations.zulu: retired"},
 	} {
 		if got := cfg.Problem(test.destination, test.entry, test.pointer, "retired").Error(); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)
@@ -300,18 +309,6 @@ func TestProblemOfAPlugin(t *testing.T) {
 	}
 	if got := cfg.Problem("zulu", false, "", "no env-secret at "+goodEnv["SLACK"]).Message; strings.Contains(got, "hooks.slack.com") {
 		t.Errorf("a plugin's words show a secret: %s", got)
-	}
-}
-
-func TestSchemaForEditors(t *testing.T) {
-	data, err := config.Schema(options(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"destination.slack", "entry.slack", "bot_token", "max_pending_per_destination"} {
-		if !strings.Contains(string(data), want) {
-			t.Errorf("the schema does not speak of %s", want)
-		}
 	}
 }
 
@@ -380,17 +377,35 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		o := options(goodEnv)
 		o.ReadFile = func(path string) ([]byte, error) {
-			if filepath.Base(path) == "relay.yaml" {
-				return text, nil
+			if strings.HasSuffix(path, "missing") {
+				return nil, os.ErrNotExist
 			}
-			return nil, os.ErrNotExist
+			return text, nil // also as a list of people, a certificate or a secret
 		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		began := time.Now()
 		cfg, _, err := config.Load("relay.yaml", o)
-		if err != nil {
+		took := time.Since(began)
+		runtime.ReadMemStats(&after)
+		// Far beyond what the worst file of a megabyte takes, far below what harms.
+		if spent := after.TotalAlloc - before.TotalAlloc; took > 20*time.Second || spent > 1<<30 {
+			t.Errorf("%d bytes took %s and %d MiB", len(text), took, spent>>20)
+		}
+		var problems config.Problems
+		if errors.As(err, &problems) {
+			for i, p := range problems {
+				if last := i == 100 && strings.HasSuffix(p.Message, "more of these"); (p.Line < 1 || p.Column < 1) && !last {
+					t.Errorf("a fault without a place: %s", p.Error())
+				}
+			}
 			if strings.Contains(err.Error(), goodEnv["TOKEN"]) {
 				t.Errorf("shows a secret: %v", err)
 			}
 			return
+		}
+		if err != nil {
+			t.Fatalf("an error that is no list of problems: %v", err)
 		}
 		if len(cfg.Server.Listen) == 0 || cfg.Server.MaxBody <= 0 {
 			t.Errorf("accepted, but without defaults: %+v", cfg.Server)

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ type loader struct {
 	nodes   int // spent of maxNodes
 	text    int // spent of maxText
 	spent   bool
+
+	certificate tls.Certificate // of server.tls
+	authorities []byte          // of egress.ca_file
 }
 
 type content struct {

@@ -26,15 +26,14 @@ func (l *loader) parse() *yaml.Node {
 // a problem says why.
 func (l *loader) document(data []byte) *yaml.Node {
 	whole := func(format string, args ...any) *yaml.Node {
-		l.problem(l.here(0, 0), "", format, args...)
+		l.problem(l.here(1, 1), "", format, args...)
 		return nil
 	}
 	switch {
 	case len(data) > maxFile:
 		return whole("is larger than 1 MiB; take out what does not belong to it")
 	case markOf(data) != "":
-		l.problem(l.here(1, 1), "", "the file begins with a byte order mark; save it as UTF-8 without one")
-		return nil
+		return whole("the file begins with a byte order mark; save it as UTF-8 without one")
 	case !utf8.Valid(data):
 		line, column := badByte(data)
 		l.problem(l.here(line, column), "", "the text is not UTF-8; save the file as UTF-8")
@@ -99,6 +98,8 @@ func (l *loader) syntax(data []byte, err error) {
 		hint = "; quote a value that begins with @, ` or %"
 	case strings.Contains(message, "did not find expected ','") && bytes.Contains(data, []byte("${")):
 		hint = "; inside { } and [ ] a ${…} is written in quotes"
+	case strings.Contains(message, "unexpected end of stream"):
+		hint = "; a quote or a bracket is not closed: is the file whole?"
 	case strings.Contains(message, "did not find expected"):
 		hint = "; look at the indentation, brackets and quotes from here on"
 	}

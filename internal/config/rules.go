@@ -16,6 +16,7 @@ const minSecret = 8
 // rules checks what the schema cannot say. Values at fault are passed over.
 func (l *loader) rules(root *node) {
 	l.openDoors(root)
+	l.certificates(root)
 	l.entries(root)
 	l.everywhere(root)
 	l.people(root)
@@ -69,7 +70,9 @@ func (l *loader) openDoors(root *node) {
 			l.fault(n, "%s can be reached from other machines; set server.tokens, or listen on 127.0.0.1", show(n))
 			continue
 		}
-		l.warn(n, "%s takes tokens and events over plain HTTP; put a proxy with TLS before it", show(n))
+		if server.fields["tls"] == nil {
+			l.warn(n, "%s takes tokens and events over plain HTTP; set server.tls, or put a proxy with TLS before it", show(n))
+		}
 	}
 }
 
@@ -130,6 +133,9 @@ func (l *loader) destination(n *node) {
 		for _, glob := range events.items {
 			l.glob(glob)
 		}
+	}
+	if list := n.fields["recipients"]; list != nil && n.fields["direct_messages"] == nil {
+		l.warn(list, "without direct_messages nobody is written to; set it, such as direct_messages: true")
 	}
 	match := n.fields["match"]
 	if match == nil {

@@ -38,6 +38,12 @@ type Store interface {
 	// FallBackHeld stores channel deliveries for events whose direct messages
 	// are held, as their policy wants it, and says how many.
 	FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (int, error)
+	// Remove, Restore and Removals keep which lanes are named no more; Bury ends
+	// what waits for one, a step at a time.
+	Remove(ctx context.Context, r relay.Removal) error
+	Restore(ctx context.Context, lane relay.Lane) error
+	Removals(ctx context.Context) ([]relay.Removal, error)
+	Bury(ctx context.Context, r relay.Removal, fallBack bool, limit int) (left bool, err error)
 }
 
 // Sender hands deliveries to providers.
@@ -107,11 +113,17 @@ type Engine struct {
 	strikes  map[string]int // delivery → how often its plugin died while it held nothing else
 	retryAt  time.Time      // the store could not record; nothing is claimed before
 	stopping bool           // nothing more starts
+
+	configured   bool // it is known which lanes there are
+	removedGrace time.Duration
 }
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
-	return &Engine{o: o, inbox: newInbox(), lanes: map[relay.Lane]*lane{}, gates: map[string]*gate{}, ledgers: map[string]*ledger{}, strikes: map[string]int{}}
+	return &Engine{
+		o: o, inbox: newInbox(), lanes: map[relay.Lane]*lane{}, gates: map[string]*gate{}, ledgers: map[string]*ledger{},
+		strikes: map[string]int{}, removedGrace: defaultRemovedGrace,
+	}
 }
 
 // SetDestinations replaces what the engine knows of destinations. Deliveries
@@ -180,6 +192,13 @@ func (e *Engine) load(ctx context.Context) error {
 		l := e.lane(p.Lane)
 		l.gate.pause, l.gate.probeAt = &p, time.Now().Add(probeWait(0))
 	}
+	removals, err := e.o.Store.Removals(ctx)
+	if err != nil {
+		return fmt.Errorf("read what was removed: %w", err)
+	}
+	for _, r := range removals {
+		e.lane(r.Lane).removed = &r
+	}
 	dues, err := e.o.Store.Dues(ctx)
 	if err != nil {
 		return fmt.Errorf("read what is due: %w", err)
@@ -213,12 +232,16 @@ func (e *Engine) gateOf(l *lane) *gate {
 }
 
 func (e *Engine) configure(ctx context.Context, all []Destination) error {
+	e.configured = true
 	for _, l := range e.lanes {
 		l.known = false
 	}
 	for _, d := range all {
 		l := e.lane(d.lane())
 		l.Destination, l.known = d, true
+		if err := e.restore(ctx, l); err != nil {
+			return err
+		}
 		if err := e.join(ctx, l, e.gateOf(l)); err != nil {
 			return err
 		}
@@ -247,7 +270,7 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 	}
 	for key, l := range e.lanes {
 		e.feed(l) // a lane that is disabled or gone gives its queue back
-		if !l.known && l.inflight == 0 && l.gate.pause == nil && l.due.IsZero() {
+		if !l.known && l.inflight == 0 && l.gate.pause == nil && l.removed == nil && l.due.IsZero() {
 			delete(e.lanes, key)
 		}
 	}
@@ -282,6 +305,9 @@ func (e *Engine) turn(ctx context.Context, claim bool) error {
 		return nil
 	}
 	if claim {
+		if err := e.retire(ctx, now); err != nil {
+			return err
+		}
 		if err := e.fallBackHeld(ctx, now); err != nil {
 			return err
 		}
@@ -451,6 +477,9 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 	for _, l := range e.lanes {
 		if at := l.fallBackDue(); !at.IsZero() {
 			earlier(at)
+		}
+		if l.removed != nil && !l.known {
+			earlier(later(l.removedUntil(e.removedGrace), l.buryAt))
 		}
 		switch {
 		case l.mayProbe():

@@ -21,6 +21,9 @@ type lane struct {
 	failing  string    // the last error, logged once
 
 	fallBackAt time.Time // while it is held: when its events are looked through next
+
+	removed *relay.Removal // something waits, and the configuration names it no more
+	buryAt  time.Time      // what waits ends not before
 }
 
 // limit is a window of a lane with the log that it shares.

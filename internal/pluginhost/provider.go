@@ -18,6 +18,7 @@ import (
 type Setup struct {
 	Settings []*pluginpb.Settings
 	Programs []*relay.Program
+	Egress   *pluginpb.Egress // where it may connect to
 }
 
 // Provider is one provider and the process that runs it, whichever that is at

@@ -115,7 +115,7 @@ func (s *session) learn(ctx context.Context, next, previous Setup) ([]*pluginpb.
 		return nil, err
 	}
 	s.known = listed
-	configure := &pluginpb.ConfigureRequest{}
+	configure := &pluginpb.ConfigureRequest{Egress: next.Egress}
 	revisions := map[string]bool{}
 	for _, settings := range slices.Concat(next.Settings, previous.Settings) {
 		if !revisions[settings.Revision] {

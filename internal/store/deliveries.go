@@ -15,14 +15,15 @@ const (
 	maxRows     = 1000
 )
 
-// rowColumns are what scanRow reads. A pending delivery of a paused destination
-// is held, for the reason of the pause.
+// rowColumns are what scanRow reads. A pending delivery of a destination that
+// was removed or is paused is held, for that reason.
 const rowColumns = `SELECT d.seq, d.id, e.id, e.type, d.destination, d.provider, d.direct, d.recipient, d.user, d.fell_back,
-	CASE WHEN d.state = 'pending' AND p.destination IS NOT NULL THEN 'held' ELSE d.state END,
-	CASE WHEN d.state = 'pending' AND p.destination IS NOT NULL THEN p.reason ELSE d.reason END,
+	CASE WHEN d.state = 'pending' AND (p.destination IS NOT NULL OR r.destination IS NOT NULL) THEN 'held' ELSE d.state END,
+	CASE WHEN d.state = 'pending' THEN coalesce(r.reason, p.reason, d.reason) ELSE d.reason END,
 	d.attempts, d.created, d.updated, d.due, d.replay_of
 	FROM deliveries AS d %s JOIN events AS e ON e.seq = d.event_seq
-	LEFT JOIN pauses AS p ON p.destination = d.destination AND p.part = CASE d.direct WHEN 1 THEN 'direct' ELSE 'channel' END `
+	LEFT JOIN pauses AS p ON p.destination = d.destination AND p.part = CASE d.direct WHEN 1 THEN 'direct' ELSE 'channel' END
+	LEFT JOIN removals AS r ON r.destination = d.destination AND r.part = CASE d.direct WHEN 1 THEN 'direct' ELSE 'channel' END `
 
 func scanRow(scan func(...any) error) (seq int64, d relay.Delivery, err error) {
 	var recipient string
@@ -84,10 +85,10 @@ func conditions(f relay.DeliveryFilter) (index, where string, args []any) {
 	case "":
 	case relay.StatePending:
 		index = "INDEXED BY deliveries_open"
-		add("d.finished IS NULL AND d.state = 'pending' AND p.destination IS NULL")
+		add("d.finished IS NULL AND d.state = 'pending' AND p.destination IS NULL AND r.destination IS NULL")
 	case relay.StateHeld:
 		index = "INDEXED BY deliveries_open"
-		add("d.finished IS NULL AND d.state = 'pending' AND p.destination IS NOT NULL")
+		add("d.finished IS NULL AND d.state = 'pending' AND (p.destination IS NOT NULL OR r.destination IS NOT NULL)")
 	case relay.StateSending:
 		index = "INDEXED BY deliveries_open"
 		add("d.finished IS NULL AND d.state = 'sending'")

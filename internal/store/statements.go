@@ -18,6 +18,8 @@ type statements struct {
 	heldBack, source, accepted  *statement
 	due, claim                  *statement
 	pause, resume               *statement
+	remove, restore             *statement
+	waiting, bury, anyOpen      *statement
 	finished, unwanted          *statement
 	dropDelivery, dropAttempts  *statement
 	dropEvent, dropEventIfAlone *statement
@@ -83,6 +85,13 @@ func prepareStatements(c *conn) (*statements, error) {
 
 		{&s.pause, `INSERT OR REPLACE INTO pauses (destination, part, reason, since, manual, settings, probe) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.resume, `DELETE FROM pauses WHERE destination = ? AND part = ?`},
+
+		{&s.remove, `INSERT OR REPLACE INTO removals (destination, part, reason, since) VALUES (?, ?, ?, ?)`},
+		{&s.restore, `DELETE FROM removals WHERE destination = ? AND part = ?`},
+		{&s.waiting, `SELECT seq, event_seq, fallback, replay_of IS NOT NULL FROM deliveries INDEXED BY deliveries_open
+			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' ORDER BY due, seq LIMIT ?`},
+		{&s.bury, `UPDATE deliveries SET state = 'dead', reason = ?, updated = ?, finished = ? WHERE seq = ?`},
+		{&s.anyOpen, `SELECT 1 FROM deliveries INDEXED BY deliveries_open WHERE destination = ? AND direct = ? AND finished IS NULL LIMIT 1`},
 
 		{&s.finished, `SELECT seq, event_seq FROM deliveries INDEXED BY deliveries_finished WHERE finished < ? ORDER BY finished LIMIT ?`},
 		{&s.unwanted, `SELECT seq FROM events INDEXED BY events_unwanted WHERE deliveries = 0 AND created < ?

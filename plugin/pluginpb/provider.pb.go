@@ -610,8 +610,10 @@ func (x *Problem) GetNoChannel() bool {
 }
 
 type ConfigureRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Settings      []*Settings            `protobuf:"bytes,1,rep,name=settings,proto3" json:"settings,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Settings []*Settings            `protobuf:"bytes,1,rep,name=settings,proto3" json:"settings,omitempty"`
+	// Where the plugin may connect to from now on. It holds for all settings.
+	Egress        *Egress `protobuf:"bytes,2,opt,name=egress,proto3" json:"egress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -653,6 +655,67 @@ func (x *ConfigureRequest) GetSettings() []*Settings {
 	return nil
 }
 
+func (x *ConfigureRequest) GetEgress() *Egress {
+	if x != nil {
+		return x.Egress
+	}
+	return nil
+}
+
+// Where plugins may connect to: to every address but link-local ones and those
+// where clouds serve a machine's credentials, whatever name they came by.
+type Egress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Authorities   []byte                 `protobuf:"bytes,1,opt,name=authorities,proto3" json:"authorities,omitempty"` // PEM of certificates that are trusted beside the system's
+	Allow         []string               `protobuf:"bytes,2,rep,name=allow,proto3" json:"allow,omitempty"`             // networks (CIDR) that are allowed all the same
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Egress) Reset() {
+	*x = Egress{}
+	mi := &file_provider_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Egress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Egress) ProtoMessage() {}
+
+func (x *Egress) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Egress.ProtoReflect.Descriptor instead.
+func (*Egress) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Egress) GetAuthorities() []byte {
+	if x != nil {
+		return x.Authorities
+	}
+	return nil
+}
+
+func (x *Egress) GetAllow() []string {
+	if x != nil {
+		return x.Allow
+	}
+	return nil
+}
+
 type ConfigureResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Problems      []*Problem             `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"` // settings with a problem are not usable, the others are
@@ -662,7 +725,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_provider_proto_msgTypes[9]
+	mi := &file_provider_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +737,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[9]
+	mi := &file_provider_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +750,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{9}
+	return file_provider_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ConfigureResponse) GetProblems() []*Problem {
@@ -709,7 +772,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_provider_proto_msgTypes[10]
+	mi := &file_provider_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +784,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[10]
+	mi := &file_provider_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +797,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{10}
+	return file_provider_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Template) GetRevision() string {
@@ -775,7 +838,7 @@ type Locales struct {
 
 func (x *Locales) Reset() {
 	*x = Locales{}
-	mi := &file_provider_proto_msgTypes[11]
+	mi := &file_provider_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +850,7 @@ func (x *Locales) String() string {
 func (*Locales) ProtoMessage() {}
 
 func (x *Locales) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[11]
+	mi := &file_provider_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +863,7 @@ func (x *Locales) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Locales.ProtoReflect.Descriptor instead.
 func (*Locales) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{11}
+	return file_provider_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Locales) GetRevision() string {
@@ -826,7 +889,7 @@ type Strings struct {
 
 func (x *Strings) Reset() {
 	*x = Strings{}
-	mi := &file_provider_proto_msgTypes[12]
+	mi := &file_provider_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +901,7 @@ func (x *Strings) String() string {
 func (*Strings) ProtoMessage() {}
 
 func (x *Strings) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[12]
+	mi := &file_provider_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +914,7 @@ func (x *Strings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Strings.ProtoReflect.Descriptor instead.
 func (*Strings) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{12}
+	return file_provider_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Strings) GetStrings() map[string]string {
@@ -871,7 +934,7 @@ type PutTemplatesRequest struct {
 
 func (x *PutTemplatesRequest) Reset() {
 	*x = PutTemplatesRequest{}
-	mi := &file_provider_proto_msgTypes[13]
+	mi := &file_provider_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +946,7 @@ func (x *PutTemplatesRequest) String() string {
 func (*PutTemplatesRequest) ProtoMessage() {}
 
 func (x *PutTemplatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[13]
+	mi := &file_provider_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +959,7 @@ func (x *PutTemplatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplatesRequest.ProtoReflect.Descriptor instead.
 func (*PutTemplatesRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{13}
+	return file_provider_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PutTemplatesRequest) GetTemplates() []*Template {
@@ -922,7 +985,7 @@ type PutTemplatesResponse struct {
 
 func (x *PutTemplatesResponse) Reset() {
 	*x = PutTemplatesResponse{}
-	mi := &file_provider_proto_msgTypes[14]
+	mi := &file_provider_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +997,7 @@ func (x *PutTemplatesResponse) String() string {
 func (*PutTemplatesResponse) ProtoMessage() {}
 
 func (x *PutTemplatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[14]
+	mi := &file_provider_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1010,7 @@ func (x *PutTemplatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplatesResponse.ProtoReflect.Descriptor instead.
 func (*PutTemplatesResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{14}
+	return file_provider_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PutTemplatesResponse) GetMissing() []string {
@@ -967,7 +1030,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_provider_proto_msgTypes[15]
+	mi := &file_provider_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1042,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[15]
+	mi := &file_provider_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1055,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{15}
+	return file_provider_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeliverRequest) GetDeliveries() []*Delivery {
@@ -1018,7 +1081,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_provider_proto_msgTypes[16]
+	mi := &file_provider_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1030,7 +1093,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[16]
+	mi := &file_provider_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1043,7 +1106,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{16}
+	return file_provider_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeliverResponse) GetResults() []*Result {
@@ -1077,7 +1140,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_provider_proto_msgTypes[17]
+	mi := &file_provider_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1152,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[17]
+	mi := &file_provider_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1165,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{17}
+	return file_provider_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Delivery) GetTicket() uint64 {
@@ -1219,7 +1282,7 @@ type Context struct {
 
 func (x *Context) Reset() {
 	*x = Context{}
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1294,7 @@ func (x *Context) String() string {
 func (*Context) ProtoMessage() {}
 
 func (x *Context) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1307,7 @@ func (x *Context) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Context.ProtoReflect.Descriptor instead.
 func (*Context) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{18}
+	return file_provider_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Context) GetDestination() string {
@@ -1306,7 +1369,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1381,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1394,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{19}
+	return file_provider_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Result) GetTicket() uint64 {
@@ -1369,7 +1432,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1444,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1457,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{20}
+	return file_provider_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Report) GetVerdict() Verdict {
@@ -1495,7 +1558,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1570,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1583,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{21}
+	return file_provider_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Step) GetName() string {
@@ -1574,7 +1637,7 @@ type TemplateError struct {
 
 func (x *TemplateError) Reset() {
 	*x = TemplateError{}
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1586,7 +1649,7 @@ func (x *TemplateError) String() string {
 func (*TemplateError) ProtoMessage() {}
 
 func (x *TemplateError) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1599,7 +1662,7 @@ func (x *TemplateError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TemplateError.ProtoReflect.Descriptor instead.
 func (*TemplateError) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{22}
+	return file_provider_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TemplateError) GetFile() string {
@@ -1649,7 +1712,7 @@ type HTTPRequest struct {
 
 func (x *HTTPRequest) Reset() {
 	*x = HTTPRequest{}
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1724,7 @@ func (x *HTTPRequest) String() string {
 func (*HTTPRequest) ProtoMessage() {}
 
 func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1737,7 @@ func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPRequest.ProtoReflect.Descriptor instead.
 func (*HTTPRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{23}
+	return file_provider_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HTTPRequest) GetMethod() string {
@@ -1716,7 +1779,7 @@ type HTTPResponse struct {
 
 func (x *HTTPResponse) Reset() {
 	*x = HTTPResponse{}
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1791,7 @@ func (x *HTTPResponse) String() string {
 func (*HTTPResponse) ProtoMessage() {}
 
 func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1804,7 @@ func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPResponse.ProtoReflect.Descriptor instead.
 func (*HTTPResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{24}
+	return file_provider_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HTTPResponse) GetStatus() uint32 {
@@ -1777,7 +1840,7 @@ type ResolveRequest struct {
 
 func (x *ResolveRequest) Reset() {
 	*x = ResolveRequest{}
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1852,7 @@ func (x *ResolveRequest) String() string {
 func (*ResolveRequest) ProtoMessage() {}
 
 func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1865,7 @@ func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveRequest.ProtoReflect.Descriptor instead.
 func (*ResolveRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{25}
+	return file_provider_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ResolveRequest) GetSettings() string {
@@ -1842,7 +1905,7 @@ type ResolveResponse struct {
 
 func (x *ResolveResponse) Reset() {
 	*x = ResolveResponse{}
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +1917,7 @@ func (x *ResolveResponse) String() string {
 func (*ResolveResponse) ProtoMessage() {}
 
 func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +1930,7 @@ func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveResponse.ProtoReflect.Descriptor instead.
 func (*ResolveResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{26}
+	return file_provider_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResolveResponse) GetMatches() []*Match {
@@ -1888,7 +1951,7 @@ type Match struct {
 
 func (x *Match) Reset() {
 	*x = Match{}
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +1963,7 @@ func (x *Match) String() string {
 func (*Match) ProtoMessage() {}
 
 func (x *Match) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +1976,7 @@ func (x *Match) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Match.ProtoReflect.Descriptor instead.
 func (*Match) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{27}
+	return file_provider_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Match) GetUser() string {
@@ -1946,7 +2009,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2021,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2034,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{28}
+	return file_provider_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PreviewRequest) GetDelivery() *Delivery {
@@ -1995,7 +2058,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2007,7 +2070,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2020,7 +2083,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{29}
+	return file_provider_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PreviewResponse) GetReport() *Report {
@@ -2061,7 +2124,7 @@ type CompileRequest struct {
 
 func (x *CompileRequest) Reset() {
 	*x = CompileRequest{}
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2136,7 @@ func (x *CompileRequest) String() string {
 func (*CompileRequest) ProtoMessage() {}
 
 func (x *CompileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2149,7 @@ func (x *CompileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileRequest.ProtoReflect.Descriptor instead.
 func (*CompileRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{30}
+	return file_provider_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CompileRequest) GetFiles() map[string][]byte {
@@ -2112,7 +2175,7 @@ type CompileResponse struct {
 
 func (x *CompileResponse) Reset() {
 	*x = CompileResponse{}
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2187,7 @@ func (x *CompileResponse) String() string {
 func (*CompileResponse) ProtoMessage() {}
 
 func (x *CompileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2200,7 @@ func (x *CompileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileResponse.ProtoReflect.Descriptor instead.
 func (*CompileResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{31}
+	return file_provider_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CompileResponse) GetCompiled() []*Compiled {
@@ -2159,7 +2222,7 @@ type Compiled struct {
 
 func (x *Compiled) Reset() {
 	*x = Compiled{}
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2234,7 @@ func (x *Compiled) String() string {
 func (*Compiled) ProtoMessage() {}
 
 func (x *Compiled) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2247,7 @@ func (x *Compiled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Compiled.ProtoReflect.Descriptor instead.
 func (*Compiled) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{32}
+	return file_provider_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Compiled) GetName() string {
@@ -2226,7 +2289,7 @@ type ConvertRequest struct {
 
 func (x *ConvertRequest) Reset() {
 	*x = ConvertRequest{}
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2301,7 @@ func (x *ConvertRequest) String() string {
 func (*ConvertRequest) ProtoMessage() {}
 
 func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2314,7 @@ func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertRequest.ProtoReflect.Descriptor instead.
 func (*ConvertRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{33}
+	return file_provider_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConvertRequest) GetScript() *Template {
@@ -2286,7 +2349,7 @@ type ConvertResponse struct {
 
 func (x *ConvertResponse) Reset() {
 	*x = ConvertResponse{}
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2298,7 +2361,7 @@ func (x *ConvertResponse) String() string {
 func (*ConvertResponse) ProtoMessage() {}
 
 func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2311,7 +2374,7 @@ func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertResponse.ProtoReflect.Descriptor instead.
 func (*ConvertResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{34}
+	return file_provider_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ConvertResponse) GetEvents() []byte {
@@ -2345,7 +2408,7 @@ type AnswerRequest struct {
 
 func (x *AnswerRequest) Reset() {
 	*x = AnswerRequest{}
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +2420,7 @@ func (x *AnswerRequest) String() string {
 func (*AnswerRequest) ProtoMessage() {}
 
 func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +2433,7 @@ func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{35}
+	return file_provider_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AnswerRequest) GetScript() *Template {
@@ -2400,7 +2463,7 @@ type AnswerResponse struct {
 
 func (x *AnswerResponse) Reset() {
 	*x = AnswerResponse{}
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2412,7 +2475,7 @@ func (x *AnswerResponse) String() string {
 func (*AnswerResponse) ProtoMessage() {}
 
 func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2425,7 +2488,7 @@ func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerResponse.ProtoReflect.Descriptor instead.
 func (*AnswerResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{36}
+	return file_provider_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AnswerResponse) GetCustom() bool {
@@ -2503,9 +2566,13 @@ const file_provider_proto_rawDesc = "" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12\x18\n" +
 	"\awarning\x18\x05 \x01(\bR\awarning\x12\x1d\n" +
 	"\n" +
-	"no_channel\x18\x06 \x01(\bR\tnoChannel\"I\n" +
+	"no_channel\x18\x06 \x01(\bR\tnoChannel\"z\n" +
 	"\x10ConfigureRequest\x125\n" +
-	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\"I\n" +
+	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\x12/\n" +
+	"\x06egress\x18\x02 \x01(\v2\x17.relay.plugin.v1.EgressR\x06egress\"@\n" +
+	"\x06Egress\x12 \n" +
+	"\vauthorities\x18\x01 \x01(\fR\vauthorities\x12\x14\n" +
+	"\x05allow\x18\x02 \x03(\tR\x05allow\"I\n" +
 	"\x11ConfigureResponse\x124\n" +
 	"\bproblems\x18\x01 \x03(\v2\x18.relay.plugin.v1.ProblemR\bproblems\"h\n" +
 	"\bTemplate\x12\x1a\n" +
@@ -2692,7 +2759,7 @@ func file_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_provider_proto_goTypes = []any{
 	(Verdict)(0),                 // 0: relay.plugin.v1.Verdict
 	(*DescribeRequest)(nil),      // 1: relay.plugin.v1.DescribeRequest
@@ -2704,39 +2771,40 @@ var file_provider_proto_goTypes = []any{
 	(*CheckResponse)(nil),        // 7: relay.plugin.v1.CheckResponse
 	(*Problem)(nil),              // 8: relay.plugin.v1.Problem
 	(*ConfigureRequest)(nil),     // 9: relay.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),    // 10: relay.plugin.v1.ConfigureResponse
-	(*Template)(nil),             // 11: relay.plugin.v1.Template
-	(*Locales)(nil),              // 12: relay.plugin.v1.Locales
-	(*Strings)(nil),              // 13: relay.plugin.v1.Strings
-	(*PutTemplatesRequest)(nil),  // 14: relay.plugin.v1.PutTemplatesRequest
-	(*PutTemplatesResponse)(nil), // 15: relay.plugin.v1.PutTemplatesResponse
-	(*DeliverRequest)(nil),       // 16: relay.plugin.v1.DeliverRequest
-	(*DeliverResponse)(nil),      // 17: relay.plugin.v1.DeliverResponse
-	(*Delivery)(nil),             // 18: relay.plugin.v1.Delivery
-	(*Context)(nil),              // 19: relay.plugin.v1.Context
-	(*Result)(nil),               // 20: relay.plugin.v1.Result
-	(*Report)(nil),               // 21: relay.plugin.v1.Report
-	(*Step)(nil),                 // 22: relay.plugin.v1.Step
-	(*TemplateError)(nil),        // 23: relay.plugin.v1.TemplateError
-	(*HTTPRequest)(nil),          // 24: relay.plugin.v1.HTTPRequest
-	(*HTTPResponse)(nil),         // 25: relay.plugin.v1.HTTPResponse
-	(*ResolveRequest)(nil),       // 26: relay.plugin.v1.ResolveRequest
-	(*ResolveResponse)(nil),      // 27: relay.plugin.v1.ResolveResponse
-	(*Match)(nil),                // 28: relay.plugin.v1.Match
-	(*PreviewRequest)(nil),       // 29: relay.plugin.v1.PreviewRequest
-	(*PreviewResponse)(nil),      // 30: relay.plugin.v1.PreviewResponse
-	(*CompileRequest)(nil),       // 31: relay.plugin.v1.CompileRequest
-	(*CompileResponse)(nil),      // 32: relay.plugin.v1.CompileResponse
-	(*Compiled)(nil),             // 33: relay.plugin.v1.Compiled
-	(*ConvertRequest)(nil),       // 34: relay.plugin.v1.ConvertRequest
-	(*ConvertResponse)(nil),      // 35: relay.plugin.v1.ConvertResponse
-	(*AnswerRequest)(nil),        // 36: relay.plugin.v1.AnswerRequest
-	(*AnswerResponse)(nil),       // 37: relay.plugin.v1.AnswerResponse
-	nil,                          // 38: relay.plugin.v1.Locales.LanguagesEntry
-	nil,                          // 39: relay.plugin.v1.Strings.StringsEntry
-	nil,                          // 40: relay.plugin.v1.HTTPRequest.HeadersEntry
-	nil,                          // 41: relay.plugin.v1.HTTPResponse.HeadersEntry
-	nil,                          // 42: relay.plugin.v1.CompileRequest.FilesEntry
+	(*Egress)(nil),               // 10: relay.plugin.v1.Egress
+	(*ConfigureResponse)(nil),    // 11: relay.plugin.v1.ConfigureResponse
+	(*Template)(nil),             // 12: relay.plugin.v1.Template
+	(*Locales)(nil),              // 13: relay.plugin.v1.Locales
+	(*Strings)(nil),              // 14: relay.plugin.v1.Strings
+	(*PutTemplatesRequest)(nil),  // 15: relay.plugin.v1.PutTemplatesRequest
+	(*PutTemplatesResponse)(nil), // 16: relay.plugin.v1.PutTemplatesResponse
+	(*DeliverRequest)(nil),       // 17: relay.plugin.v1.DeliverRequest
+	(*DeliverResponse)(nil),      // 18: relay.plugin.v1.DeliverResponse
+	(*Delivery)(nil),             // 19: relay.plugin.v1.Delivery
+	(*Context)(nil),              // 20: relay.plugin.v1.Context
+	(*Result)(nil),               // 21: relay.plugin.v1.Result
+	(*Report)(nil),               // 22: relay.plugin.v1.Report
+	(*Step)(nil),                 // 23: relay.plugin.v1.Step
+	(*TemplateError)(nil),        // 24: relay.plugin.v1.TemplateError
+	(*HTTPRequest)(nil),          // 25: relay.plugin.v1.HTTPRequest
+	(*HTTPResponse)(nil),         // 26: relay.plugin.v1.HTTPResponse
+	(*ResolveRequest)(nil),       // 27: relay.plugin.v1.ResolveRequest
+	(*ResolveResponse)(nil),      // 28: relay.plugin.v1.ResolveResponse
+	(*Match)(nil),                // 29: relay.plugin.v1.Match
+	(*PreviewRequest)(nil),       // 30: relay.plugin.v1.PreviewRequest
+	(*PreviewResponse)(nil),      // 31: relay.plugin.v1.PreviewResponse
+	(*CompileRequest)(nil),       // 32: relay.plugin.v1.CompileRequest
+	(*CompileResponse)(nil),      // 33: relay.plugin.v1.CompileResponse
+	(*Compiled)(nil),             // 34: relay.plugin.v1.Compiled
+	(*ConvertRequest)(nil),       // 35: relay.plugin.v1.ConvertRequest
+	(*ConvertResponse)(nil),      // 36: relay.plugin.v1.ConvertResponse
+	(*AnswerRequest)(nil),        // 37: relay.plugin.v1.AnswerRequest
+	(*AnswerResponse)(nil),       // 38: relay.plugin.v1.AnswerResponse
+	nil,                          // 39: relay.plugin.v1.Locales.LanguagesEntry
+	nil,                          // 40: relay.plugin.v1.Strings.StringsEntry
+	nil,                          // 41: relay.plugin.v1.HTTPRequest.HeadersEntry
+	nil,                          // 42: relay.plugin.v1.HTTPResponse.HeadersEntry
+	nil,                          // 43: relay.plugin.v1.CompileRequest.FilesEntry
 }
 var file_provider_proto_depIdxs = []int32{
 	4,  // 0: relay.plugin.v1.DescribeResponse.limits:type_name -> relay.plugin.v1.Limits
@@ -2744,62 +2812,63 @@ var file_provider_proto_depIdxs = []int32{
 	5,  // 2: relay.plugin.v1.CheckRequest.settings:type_name -> relay.plugin.v1.Settings
 	8,  // 3: relay.plugin.v1.CheckResponse.problems:type_name -> relay.plugin.v1.Problem
 	5,  // 4: relay.plugin.v1.ConfigureRequest.settings:type_name -> relay.plugin.v1.Settings
-	8,  // 5: relay.plugin.v1.ConfigureResponse.problems:type_name -> relay.plugin.v1.Problem
-	38, // 6: relay.plugin.v1.Locales.languages:type_name -> relay.plugin.v1.Locales.LanguagesEntry
-	39, // 7: relay.plugin.v1.Strings.strings:type_name -> relay.plugin.v1.Strings.StringsEntry
-	11, // 8: relay.plugin.v1.PutTemplatesRequest.templates:type_name -> relay.plugin.v1.Template
-	12, // 9: relay.plugin.v1.PutTemplatesRequest.locales:type_name -> relay.plugin.v1.Locales
-	18, // 10: relay.plugin.v1.DeliverRequest.deliveries:type_name -> relay.plugin.v1.Delivery
-	20, // 11: relay.plugin.v1.DeliverResponse.results:type_name -> relay.plugin.v1.Result
-	19, // 12: relay.plugin.v1.Delivery.context:type_name -> relay.plugin.v1.Context
-	23, // 13: relay.plugin.v1.Delivery.quarantined:type_name -> relay.plugin.v1.TemplateError
-	21, // 14: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
-	0,  // 15: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
-	23, // 16: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
-	24, // 17: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
-	25, // 18: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
-	22, // 19: relay.plugin.v1.Report.steps:type_name -> relay.plugin.v1.Step
-	24, // 20: relay.plugin.v1.Step.request:type_name -> relay.plugin.v1.HTTPRequest
-	25, // 21: relay.plugin.v1.Step.response:type_name -> relay.plugin.v1.HTTPResponse
-	40, // 22: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
-	41, // 23: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
-	28, // 24: relay.plugin.v1.ResolveResponse.matches:type_name -> relay.plugin.v1.Match
-	21, // 25: relay.plugin.v1.Match.report:type_name -> relay.plugin.v1.Report
-	18, // 26: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
-	21, // 27: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
-	42, // 28: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
-	33, // 29: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
-	23, // 30: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
-	11, // 31: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
-	23, // 32: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
-	11, // 33: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
-	23, // 34: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
-	13, // 35: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
-	1,  // 36: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
-	6,  // 37: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
-	9,  // 38: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
-	14, // 39: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
-	16, // 40: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
-	26, // 41: relay.plugin.v1.Provider.Resolve:input_type -> relay.plugin.v1.ResolveRequest
-	29, // 42: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
-	31, // 43: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
-	34, // 44: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
-	36, // 45: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
-	2,  // 46: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
-	7,  // 47: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
-	10, // 48: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
-	15, // 49: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
-	17, // 50: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
-	27, // 51: relay.plugin.v1.Provider.Resolve:output_type -> relay.plugin.v1.ResolveResponse
-	30, // 52: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
-	32, // 53: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
-	35, // 54: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
-	37, // 55: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
-	46, // [46:56] is the sub-list for method output_type
-	36, // [36:46] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	10, // 5: relay.plugin.v1.ConfigureRequest.egress:type_name -> relay.plugin.v1.Egress
+	8,  // 6: relay.plugin.v1.ConfigureResponse.problems:type_name -> relay.plugin.v1.Problem
+	39, // 7: relay.plugin.v1.Locales.languages:type_name -> relay.plugin.v1.Locales.LanguagesEntry
+	40, // 8: relay.plugin.v1.Strings.strings:type_name -> relay.plugin.v1.Strings.StringsEntry
+	12, // 9: relay.plugin.v1.PutTemplatesRequest.templates:type_name -> relay.plugin.v1.Template
+	13, // 10: relay.plugin.v1.PutTemplatesRequest.locales:type_name -> relay.plugin.v1.Locales
+	19, // 11: relay.plugin.v1.DeliverRequest.deliveries:type_name -> relay.plugin.v1.Delivery
+	21, // 12: relay.plugin.v1.DeliverResponse.results:type_name -> relay.plugin.v1.Result
+	20, // 13: relay.plugin.v1.Delivery.context:type_name -> relay.plugin.v1.Context
+	24, // 14: relay.plugin.v1.Delivery.quarantined:type_name -> relay.plugin.v1.TemplateError
+	22, // 15: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
+	0,  // 16: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
+	24, // 17: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
+	25, // 18: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
+	26, // 19: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
+	23, // 20: relay.plugin.v1.Report.steps:type_name -> relay.plugin.v1.Step
+	25, // 21: relay.plugin.v1.Step.request:type_name -> relay.plugin.v1.HTTPRequest
+	26, // 22: relay.plugin.v1.Step.response:type_name -> relay.plugin.v1.HTTPResponse
+	41, // 23: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
+	42, // 24: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
+	29, // 25: relay.plugin.v1.ResolveResponse.matches:type_name -> relay.plugin.v1.Match
+	22, // 26: relay.plugin.v1.Match.report:type_name -> relay.plugin.v1.Report
+	19, // 27: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
+	22, // 28: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
+	43, // 29: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
+	34, // 30: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
+	24, // 31: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
+	12, // 32: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
+	24, // 33: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
+	12, // 34: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
+	24, // 35: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
+	14, // 36: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
+	1,  // 37: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
+	6,  // 38: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
+	9,  // 39: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
+	15, // 40: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
+	17, // 41: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
+	27, // 42: relay.plugin.v1.Provider.Resolve:input_type -> relay.plugin.v1.ResolveRequest
+	30, // 43: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
+	32, // 44: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
+	35, // 45: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
+	37, // 46: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
+	2,  // 47: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
+	7,  // 48: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
+	11, // 49: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
+	16, // 50: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
+	18, // 51: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
+	28, // 52: relay.plugin.v1.Provider.Resolve:output_type -> relay.plugin.v1.ResolveResponse
+	31, // 53: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
+	33, // 54: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
+	36, // 55: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
+	38, // 56: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
+	47, // [47:57] is the sub-list for method output_type
+	37, // [37:47] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
@@ -2813,7 +2882,7 @@ func file_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_proto_rawDesc), len(file_provider_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   42,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

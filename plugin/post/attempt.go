@@ -81,12 +81,14 @@ func (c *countedConn) Write(b []byte) (int, error) {
 // that one dead vendor would cost all others their connections. And it puts a
 // redirect's Location aside: http.Client answers one that it cannot parse with
 // an error in place of the answer.
-type attemptTransport struct{ next *http.Transport }
+type attemptTransport struct {
+	next *atomic.Pointer[http.Transport]
+}
 
 var _ http.RoundTripper = attemptTransport{}
 
 func (t attemptTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.next.RoundTrip(req)
+	resp, err := t.next.Load().RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}

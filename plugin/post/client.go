@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -49,6 +51,11 @@ type Options struct {
 type Client struct {
 	retrying  *retryablehttp.Client
 	userAgent string
+	roots     *x509.CertPool
+	transport atomic.Pointer[http.Transport]
+
+	mu     sync.Mutex // guards the field below
+	egress plugin.Egress
 }
 
 // New makes a Client. Nothing is opened until the first request.
@@ -56,12 +63,32 @@ func New(o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = "relay/" + Version()
 	}
+	c := &Client{userAgent: o.UserAgent, roots: o.RootCAs}
+	c.transport.Store(newTransport(o.RootCAs, plugin.Egress{}))
+	c.retrying = &retryablehttp.Client{
+		HTTPClient: &http.Client{
+			Transport:     attemptTransport{&c.transport},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		RetryMax:     blipRetries,
+		RetryWaitMin: blipWait,
+		RetryWaitMax: blipWaitMax,
+		Backoff:      retryablehttp.DefaultBackoff,
+		CheckRetry:   checkBlip,
+		// Without it the library words the error itself, URL included.
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	return c
+}
+
+// newTransport is a pool of connections to where an egress lets them go.
+func newTransport(roots *x509.CertPool, e plugin.Egress) *http.Transport {
 	// HTTP/1.1 only: a connection then carries one request at a time, so that
 	// the bytes written on it tell exactly whether the request had begun.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}
-	transport := &http.Transport{
+	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second, Control: permits(e)}
+	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
@@ -70,29 +97,13 @@ func New(o Options) *Client {
 			}
 			return &countedConn{Conn: conn}, nil
 		},
-		TLSClientConfig:     &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: handshakeTimeout,
 		Protocols:           protocols,
 		MaxIdleConns:        4 * idleConnections,
 		MaxIdleConnsPerHost: idleConnections,
 		IdleConnTimeout:     idleTimeout,
 		DisableCompression:  true, // answers are short; unpacking them costs more than it saves
-	}
-	return &Client{
-		userAgent: o.UserAgent,
-		retrying: &retryablehttp.Client{
-			HTTPClient: &http.Client{
-				Transport:     attemptTransport{transport},
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			},
-			RetryMax:     blipRetries,
-			RetryWaitMin: blipWait,
-			RetryWaitMax: blipWaitMax,
-			Backoff:      retryablehttp.DefaultBackoff,
-			CheckRetry:   checkBlip,
-			// Without it the library words the error itself, URL included.
-			ErrorHandler: retryablehttp.PassthroughErrorHandler,
-		},
 	}
 }
 

@@ -34,6 +34,9 @@ func New() *Provider {
 	})}
 }
 
+// SetEgress implements [plugin.Networked].
+func (p *Provider) SetEgress(e plugin.Egress) { p.client.SetEgress(e) }
+
 // Describe implements [plugin.Provider].
 func (p *Provider) Describe() plugin.Description {
 	return plugin.Description{

@@ -27,6 +27,9 @@ var (
 // New makes the provider; its destinations share one pool of connections.
 func New() *Provider { return &Provider{client: post.New(post.Options{})} }
 
+// SetEgress implements [plugin.Networked].
+func (p *Provider) SetEgress(e plugin.Egress) { p.client.SetEgress(e) }
+
 // Describe implements [plugin.Provider].
 func (p *Provider) Describe() plugin.Description {
 	return plugin.Description{

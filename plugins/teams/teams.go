@@ -26,6 +26,9 @@ var (
 // New makes the provider; its destinations share one pool of connections.
 func New() *Provider { return &Provider{client: post.New(post.Options{})} }
 
+// SetEgress implements [plugin.Networked].
+func (p *Provider) SetEgress(e plugin.Egress) { p.client.SetEgress(e) }
+
 // rate is far below what starts a flow, 4,500 in 5 minutes ("Limits of
 // automated flows"), and what a channel takes, 4 in a second ("Rate limiting
 // for connectors"): a flow that is throttled for days is switched off.

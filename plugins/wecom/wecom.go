@@ -25,6 +25,9 @@ var (
 // New makes the provider; its destinations share one pool of connections.
 func New() *Provider { return &Provider{client: post.New(post.Options{})} }
 
+// SetEgress implements [plugin.Networked].
+func (p *Provider) SetEgress(e plugin.Egress) { p.client.SetEgress(e) }
+
 // rate is a robot's (91770).
 func rate() relay.Rate { return relay.Rate{Count: 20, Per: time.Minute} }
 

@@ -24,6 +24,10 @@ type Store interface {
 	Pause(ctx context.Context, p relay.Pause) error
 	Resume(ctx context.Context, lane relay.Lane) error
 	Pauses(ctx context.Context) ([]relay.Pause, error)
+	Remove(ctx context.Context, r relay.Removal) error
+	Restore(ctx context.Context, lane relay.Lane) error
+	Removals(ctx context.Context) ([]relay.Removal, error)
+	Bury(ctx context.Context, r relay.Removal, fallBack bool, limit int) (left bool, err error)
 	Prune(ctx context.Context, before time.Time, limit int) (deleted int, err error)
 	FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (made int, err error)
 	Replay(ctx context.Context, id string) (made string, lane relay.Lane, err error)
@@ -76,6 +80,9 @@ func Run(t *testing.T, open Open) {
 		{"reopen: a claim from before is lost", reopenFence},
 		{"pause: pending deliveries show as held", pauseHeld},
 		{"pause: survives reopening", pauseReopened},
+		{"removed: pending deliveries show as held, also after reopening", removedHeld},
+		{"removed: what waits is ended in steps, what is being sent is not", removedBuried},
+		{"removed: direct messages fall back where the channel is left", removedFallsBack},
 		{"direct: the parts of a destination are claimed and paused apart", directApart},
 		{"direct: a match is kept, and its delivery keeps its place", directMatch},
 		{"direct: a person gets one message", directTwin},
