@@ -114,6 +114,19 @@ func (d NewDelivery) Lane() Lane {
 type ClaimRequest struct {
 	Lane
 	Limit int
+	Paced bool // the lane has limits: what starts is found again by Pace
+}
+
+// Pace is what of a lane's past counts against its limits.
+type Pace struct {
+	Starts []Start   // oldest first
+	Closed time.Time // the vendor asked for nothing more until then
+}
+
+// Start is when a delivery was sent, or may have been.
+type Start struct {
+	At   time.Time
+	User string // of a direct message: who it was for
 }
 
 // Claimed is a delivery that is now being sent. Seq and Claim together are the
@@ -221,11 +234,13 @@ type Response struct {
 // Pause is a part of a destination that sends nothing until it is resumed.
 type Pause struct {
 	Lane
-	Reason   string
-	Since    time.Time
-	Manual   bool   // by a person: only resume ends it
-	Probe    bool   // one delivery may be tried now and then
-	Settings string // the revision that the vendor refused: other settings end the pause
+	Reason string
+	Since  time.Time
+	Manual bool // by a person: only resume ends it
+	Probe  bool // one delivery may be tried now and then
+	// Unavailable: the plugin cannot be used; it ends when the plugin is back.
+	Unavailable bool
+	Settings    string // the revision that the vendor refused: other settings end the pause
 }
 
 // DeliveryFilter selects rows of the sent log. Empty fields select everything.

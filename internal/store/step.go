@@ -253,7 +253,7 @@ func (t *transaction) claim(claimed *[]relay.Claimed, c relay.ClaimRequest, clai
 	if err != nil || len(*claimed) == first {
 		return next, err
 	}
-	changed, _, err := t.sql.claim.exec(claim, t.nowMS, t.nowMS, c.Destination, direct, lastDue, lastSeq)
+	changed, _, err := t.sql.claim.exec(claim, t.nowMS, t.nowMS, flag(c.Paced), c.Destination, direct, lastDue, lastSeq)
 	if err == nil && int(changed) != len(*claimed)-first {
 		err = fmt.Errorf("%d rows were chosen and %d taken", len(*claimed)-first, changed)
 	}

@@ -24,6 +24,9 @@ type Store interface {
 	Pause(ctx context.Context, p relay.Pause) error
 	Resume(ctx context.Context, lane relay.Lane) error
 	Pauses(ctx context.Context) ([]relay.Pause, error)
+	Pace(ctx context.Context, lane relay.Lane, since time.Time) (relay.Pace, error)
+	Expire(ctx context.Context, lane relay.Lane, due time.Time, reason string, limit int) (n int, fell []relay.Due, err error)
+	Size(ctx context.Context) (int64, error)
 	Prune(ctx context.Context, before time.Time, limit int) (deleted int, err error)
 	FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (made int, err error)
 	Replay(ctx context.Context, id string) (made string, lane relay.Lane, err error)
@@ -76,6 +79,10 @@ func Run(t *testing.T, open Open) {
 		{"reopen: a claim from before is lost", reopenFence},
 		{"pause: pending deliveries show as held", pauseHeld},
 		{"pause: survives reopening", pauseReopened},
+		{"pace: what was sent is told after reopening", paceReopened},
+		{"pace: a vendor's wait is told while somebody waits for it", paceWait},
+		{"expire: what is held for long ends, the oldest first", expireHeld},
+		{"expire: an expired look-up falls back", expireFallsBack},
 		{"direct: the parts of a destination are claimed and paused apart", directApart},
 		{"direct: a match is kept, and its delivery keeps its place", directMatch},
 		{"direct: a person gets one message", directTwin},
