@@ -94,8 +94,10 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			a.close()
 		}
 	}()
+	clock := &relay.Clock{}
 	a.store, err = store.Open(ctx, cfg.Store.Path, store.Options{
 		Logger: a.logger, MaxPending: cfg.Store.MaxPending, MaxPendingPerDestination: cfg.Store.MaxPendingPerDestination,
+		Reserve: cfg.Store.Reserve, Version: o.Version, Now: clock.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -103,6 +105,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	a.host, err = pluginhost.New(pluginhost.Options{
 		Executable: o.Executable, Dir: socketDir(cfg.Store.Path), Logger: a.logger, Mask: a.masker.Mask,
 		OnReady: func(string) { a.engine.WakeAll() },
+		OnDown:  func(string) { a.engine.WakeAll() },
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +124,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("read who is who: %w", err)
 	}
 	a.identities = identity.New(before, a.store, a.logger, compared)
-	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown})
+	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown, Now: clock.Now})
 	a.guard = guard.New(guardRules(cfg.Config))
 	a.watcher = watch.New(watch.Options{Poll: cfg.Watch.Poll, Logger: a.logger})
 	if err := a.listen(cfg.Server); err != nil {

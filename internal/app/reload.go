@@ -119,6 +119,7 @@ func needsRestart(running, next *config.Config) error {
 	fault(running.Store.Path != next.Store.Path, "store", "path")
 	fault(running.Store.MaxPending != next.Store.MaxPending, "store", "max_pending")
 	fault(running.Store.MaxPendingPerDestination != next.Store.MaxPendingPerDestination, "store", "max_pending_per_destination")
+	fault(running.Store.Reserve != next.Store.Reserve, "store", "reserve")
 	fault(running.Templates != next.Templates, "templates")
 	fault(running.Watch != next.Watch, "watch", "poll")
 	fault(running.Log.Format != next.Log.Format, "log", "format")

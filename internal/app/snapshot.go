@@ -43,8 +43,8 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 		_, hasChannel := cfg.windows[d.Name]
 		wants.PeopleOnly = !hasChannel
 		channel := delivery.Destination{
-			Name: d.Name, Settings: d.Revision, Concurrency: d.Concurrency, Windows: cfg.windows[d.Name],
-			RetryFor: d.Retry.For, MaxAmbiguous: d.Retry.Ambiguous, Disabled: d.Disabled,
+			Name: d.Name, Plugin: d.Use, Settings: d.Revision, Concurrency: d.Concurrency, Windows: cfg.windows[d.Name],
+			RetryFor: d.Retry.For, MaxAmbiguous: d.Retry.Ambiguous, Disabled: d.Disabled, HoldFor: cfg.Store.HoldFor,
 		}
 		lanes = append(lanes, channel)
 		var reaches *account
@@ -61,7 +61,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			continue // a process starts only when an enabled destination needs it
 		}
 		if setups[d.Use] == nil {
-			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs()}
+			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs(), Memory: cfg.Memory(d.Use)}
 		}
 		setups[d.Use].Settings = append(setups[d.Use].Settings, &pluginpb.Settings{
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
@@ -145,7 +145,7 @@ func (a *App) Ready(name string) bool {
 
 // Send hands a delivery to its provider with the settings and the template of
 // this moment.
-func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
+func (a *App) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 	now := a.current.Load()
 	d := now.destinations[c.Destination]
 	if d == nil || c.Part == relay.PartDirect && d.account == nil {
@@ -169,6 +169,9 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)
 		done = a.forgetRefused(d, c.User, done)
+	}
+	if alone {
+		return d.provider.DeliverAlone(out, done)
 	}
 	return d.provider.Deliver(out, done)
 }

@@ -20,7 +20,7 @@ var coreSchema []byte
 // versions use them, so a provider may not.
 var (
 	reservedTarget = []string{"recipients"}
-	reservedEntry  = []string{"command", "sha256", "memory", "automtls", "env"}
+	reservedEntry  = []string{"command", "sha256", "automtls", "env"}
 )
 
 // providerName is a name that can stand in a schema's pointers as it is.

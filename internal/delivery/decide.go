@@ -50,7 +50,10 @@ func decide(d Destination, r reported, strikes int, now time.Time, random func()
 		return final(relay.StateDead, r.Error)
 	}
 	wait := min(r.RetryAfter, longestHint)
-	if wait <= 0 {
+	switch {
+	case r.Lost: // it says nothing of the vendor
+		wait = 0
+	case wait <= 0:
 		wait = backoff(r.Attempt, random)
 	}
 	// Only time in which relay could try counts: not how long the delivery was

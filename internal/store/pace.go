@@ -30,10 +30,12 @@ func (s *Store) Pace(ctx context.Context, lane relay.Lane, since time.Time) (p r
 		if err != nil {
 			return err
 		}
-		return q.each(`SELECT coalesce(max(a.started + a.duration + a.retry_after), 0) FROM deliveries AS d INDEXED BY deliveries_open
+		// An attempt that ended after now was noted before the clock was set back.
+		now := unixMilli(s.now())
+		return q.each(`SELECT coalesce(max(min(a.started + a.duration, ?) + a.retry_after), 0) FROM deliveries AS d INDEXED BY deliveries_open
 			CROSS JOIN attempts AS a ON a.key = d.seq << 20 | min(d.attempts, 1048575)
 			WHERE d.destination = ? AND d.direct = ? AND d.finished IS NULL AND d.due > ? AND d.attempts > 0 AND a.verdict = 'temporary'`,
-			[]any{lane.Destination, direct, unixMilli(s.now())}, func(scan func(...any) error) error {
+			[]any{now, lane.Destination, direct, now}, func(scan func(...any) error) error {
 				var until int64
 				err := scan(&until)
 				if until > 0 {
