@@ -73,9 +73,10 @@ func paceWait(b *bench) {
 	wait := int64(60_000)
 	o.Attempt.RetryAfterMS = &wait
 	o.Due = b.options.Now().Add(time.Minute)
+	want := b.options.Now().Add(time.Minute + 12*time.Millisecond) // from the end of the attempt on
+	b.later(time.Second)
 	b.record(o)
 	b.reopen(b.options)
-	want := b.options.Now().Add(time.Minute + 12*time.Millisecond) // from the end of the attempt on
 	b.equal("closed until", b.pace(relay.Channel("a"), b.options.Now()).Closed, want)
 	b.equal("another lane", b.pace(relay.Channel("b"), b.options.Now()).Closed.IsZero(), true)
 	b.later(2 * time.Minute)
