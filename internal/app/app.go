@@ -71,6 +71,8 @@ type App struct {
 	// nanoseconds; 0: the last one was stored.
 	diskFull atomic.Int64
 
+	held atomic.Pointer[[]held] // for longer than alerts.after
+
 	mu      sync.Mutex // held by a reload; guards the fields below
 	refused *refusal
 	said    string // the last refusal that was logged
@@ -157,6 +159,7 @@ func (a *App) Run(ctx context.Context) error {
 	run(a.watcher.Run)
 	run(a.reloadOnChange)
 	run(a.prune)
+	run(a.watchHeld)
 	run(a.serve)
 	var broken error // why the store works no more; the loops' errors only follow from it
 	select {
@@ -223,31 +226,6 @@ func socketDir(storePath string) string {
 		return filepath.Join(dir, "plugins")
 	}
 	return filepath.Join(storePath, "run")
-}
-
-// prune deletes what is older than store.retain, in small steps.
-func (a *App) prune(ctx context.Context) error {
-	const (
-		every = time.Minute
-		step  = 500
-	)
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			before := now.Add(-a.current.Load().cfg.Store.Retain)
-			for n := step; n == step && ctx.Err() == nil; {
-				var err error
-				if n, err = a.store.Prune(ctx, before, step); err != nil {
-					a.logger.Warn("old deliveries were not deleted", "error", err)
-					break
-				}
-			}
-		}
-	}
 }
 
 // The parts see the app through the interfaces that they declare.

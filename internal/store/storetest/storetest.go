@@ -21,6 +21,7 @@ type Store interface {
 	EventByKey(ctx context.Context, key, source string) (relay.StoredEvent, error)
 	Backlogs(ctx context.Context) ([]relay.Backlog, error)
 	Dues(ctx context.Context) ([]relay.Due, error)
+	Full(ctx context.Context) (full, nearly []string, err error)
 	Pause(ctx context.Context, p relay.Pause) error
 	Resume(ctx context.Context, lane relay.Lane) error
 	Pauses(ctx context.Context) ([]relay.Pause, error)
