@@ -146,6 +146,7 @@ type Claimed struct {
 	Created   time.Time     // when the event was accepted; of a replay, when the replay was
 	Waited    time.Duration // how long the delivery was due but not claimed, over all its attempts
 	Event     []byte        // the canonical JSON of the event
+	Resend    []byte        // the attempt before is ambiguous: what the plugin needs to send the same again
 }
 
 // Outcome is what follows from an attempt, or from giving a claim back.
@@ -210,10 +211,12 @@ type Attempt struct {
 	Request          *Request        `json:"request"`         // of the last call
 	Response         *Response       `json:"response"`
 	Verdict          Verdict         `json:"verdict"`
-	Lost             bool            `json:"lost,omitempty"` // the plugin ended before it answered: not counted as ambiguous
+	Lost             bool            `json:"lost,omitempty"`   // the plugin ended before it answered: not counted as ambiguous
+	Resent           bool            `json:"resent,omitempty"` // the bytes of the attempt before were sent again; else it was rendered anew
 	RetryAfterMS     *int64          `json:"retry_after_ms"`
 	Receipt          string          `json:"receipt"`
 	Error            string          `json:"error"`
+	Resend           []byte          `json:"-"` // what the plugin needs to send the same again
 }
 
 // Request is what was sent to a vendor.

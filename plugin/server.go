@@ -389,7 +389,8 @@ func (s *server) deliver(ctx context.Context, d *pluginpb.Delivery) (out *plugin
 	sending = true
 	w.report = w.place.Send(ctx, w.delivery, w.request)
 	w.report.Template, w.report.TemplateRevision = made.Template, made.TemplateRevision
-	w.report.TemplateError, w.report.Message = made.TemplateError, made.Message
+	w.report.TemplateError, w.report.Message, w.report.Resent = made.TemplateError, made.Message, made.Resent
+	w.keep()
 	return w.finish()
 }
 
@@ -399,6 +400,7 @@ type work struct {
 	dest     *configured
 	place    Destination // the part of dest that it goes to
 	delivery *Delivery
+	rendered relay.Rendered
 	request  *Request
 	report   relay.Report
 }
@@ -435,18 +437,20 @@ func (s *server) prepare(d *pluginpb.Delivery) *work {
 		w.report = relay.Report{Verdict: relay.MessageRefused, Error: err.Error()}
 		return w
 	}
-	rendered, ok := s.render(d, w)
-	if !ok {
-		return w
-	}
-	if rendered.Skipped() {
-		w.report.Verdict = relay.Skipped
-		return w
-	}
-	if w.request, err = w.place.Compose(w.delivery, rendered); err != nil {
-		w.request = nil
-		w.report.Verdict, w.report.Error = relay.MessageRefused, err.Error()
-		return w
+	if !w.again(d) {
+		var ok bool
+		if w.rendered, ok = s.render(d, w); !ok {
+			return w
+		}
+		if w.rendered.Skipped() {
+			w.report.Verdict = relay.Skipped
+			return w
+		}
+		if w.request, err = w.place.Compose(w.delivery, w.rendered); err != nil {
+			w.request = nil
+			w.report.Verdict, w.report.Error = relay.MessageRefused, err.Error()
+			return w
+		}
 	}
 	if w.request.Method == "" {
 		w.request.Method = "POST"

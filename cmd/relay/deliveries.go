@@ -216,6 +216,9 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 		if a.TemplateError != nil {
 			fmt.Fprintf(w, "  template error  %s\n", a.TemplateError.Error())
 		}
+		if a.Resent {
+			fmt.Fprintln(w, "  resent    the same bytes as the attempt before, whose outcome is unknown")
+		}
 		printSteps(w, a.Steps)
 		printCall(w, a.Request, a.Response)
 		if a.RetryAfterMS != nil {

@@ -159,6 +159,7 @@ func (a *App) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 		Id: c.ID, Attempt: uint32(c.Attempt), Settings: d.Revision, EventId: c.EventID, Event: c.Event,
 		Template: program.Revision, Fallback: now.templates.BuiltIn(d.Use, c.EventType).Revision,
 		TemplateErrors: string(d.TemplateErrors), TimeoutMs: d.Timeout.Milliseconds(),
+		Resend: c.Resend,
 		Context: &pluginpb.Context{
 			Destination: d.Name, Provider: d.Use, Language: d.Language, TimeZone: d.TimeZone, NowMs: c.Created.UnixMilli(),
 		},

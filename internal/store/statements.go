@@ -19,6 +19,7 @@ type statements struct {
 	due, claim                  *statement
 	pause, resume               *statement
 	heldLong, expire            *statement
+	resend, forgetResend        *statement
 	finished, unwanted          *statement
 	dropDelivery, dropAttempts  *statement
 	dropEvent, dropEventIfAlone *statement
@@ -53,7 +54,9 @@ func prepareStatements(c *conn) (*statements, error) {
 			WHERE seq = ? AND claim = ? AND state = 'sending'`},
 		{&s.insertAttempt, `INSERT OR REPLACE INTO attempts (key, started, duration, verdict, template, template_revision, retry_after, receipt, error, detail)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.slim, `UPDATE attempts SET detail = json_remove(detail, '$.message', '$.request.body', '$.response.body') WHERE key = ?`},
+		{&s.slim, `UPDATE attempts SET detail = json_remove(detail, '$.message', '$.request.body', '$.response.body', '$.resend') WHERE key = ?`},
+		{&s.forgetResend, `UPDATE attempts SET detail = json_remove(detail, '$.resend') WHERE key = ? AND verdict = 'ambiguous'`},
+		{&s.resend, `SELECT CAST(detail ->> '$.resend' AS TEXT) FROM attempts WHERE key = ? AND verdict = 'ambiguous' AND detail ->> '$.resend' IS NOT NULL`},
 
 		{&s.match, `UPDATE deliveries SET user = ?, match = ? WHERE seq = ?`},
 		// Another recipient of the same event who is the same user.

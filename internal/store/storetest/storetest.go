@@ -76,6 +76,7 @@ func Run(t *testing.T, open Open) {
 		{"step: waiting time is summed up", stepWaited},
 		{"step: an unknown state is refused", stepBadState},
 		{"step: bodies of middle attempts are dropped", stepSlims},
+		{"step: an ambiguous attempt leaves what it sent", stepResend},
 		{"reopen: what was being sent is due again with the same number", reopenSending},
 		{"reopen: a claim from before is lost", reopenFence},
 		{"pause: pending deliveries show as held", pauseHeld},
