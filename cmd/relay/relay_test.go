@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 	// A program with the race detector in it sleeps for a second before it ends,
 	// and these tests end hundreds.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	atPoint = crashAt(os.Getenv("RELAY_CRASH_AT"))
 	testscript.Main(m, map[string]func(){"relay": main})
 }
 

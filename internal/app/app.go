@@ -42,6 +42,27 @@ type Options struct {
 	Providers  []plugin.Provider // the built-in ones
 	Version    string
 	Stderr     io.Writer // where the log goes
+	// At is called when relay comes to a Point, from any goroutine. It is for
+	// tests that end the process there; nil otherwise.
+	At func(Point)
+}
+
+// Point is a moment between two things that a crash must not tear apart.
+type Point string
+
+// The points.
+const (
+	PointAccepted Point = "accepted" // events are on disk, and nobody was told
+	PointClaimed  Point = "claimed"  // a delivery is claimed, and not sent
+	PointSent     Point = "sent"     // it is sent and answered, and that is not recorded
+	PointReload   Point = "reload"   // the plugins know a new configuration, and relay runs the old one
+)
+
+// at tells a test that relay has come to a point.
+func (a *App) at(p Point) {
+	if a.o.At != nil {
+		a.o.At(p)
+	}
 }
 
 // App is one relay. Its methods may be called concurrently.

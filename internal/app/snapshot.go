@@ -78,6 +78,9 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 		}
 	}
 	a.masker.Add(cfg.Secrets...)
+	if a.current.Load() != nil {
+		a.at(PointReload)
+	}
 	a.current.Store(next)
 	a.guard.Set(guardRules(cfg.Config))
 	a.engine.SetDestinations(lanes)
@@ -108,6 +111,7 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 	if err != nil {
 		return nil, err
 	}
+	a.at(PointAccepted)
 	a.diskFull.Store(0)
 	var woken []relay.Lane
 	for i, e := range events {
@@ -170,6 +174,14 @@ func (a *App) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)
 		done = a.forgetRefused(d, c.User, done)
+	}
+	a.at(PointClaimed)
+	if a.o.At != nil {
+		record := done
+		done = func(r relay.Report) {
+			a.at(PointSent)
+			record(r)
+		}
 	}
 	if alone {
 		return d.provider.DeliverAlone(out, done)
