@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay/internal/app"
@@ -168,7 +167,7 @@ func (p *relayProcess) account(b *books, h *hook) []row {
 	for _, n := range h.byID {
 		doubled += max(0, n-1)
 	}
-	p.t.Logf("account: accepted %d (and %d that no answer told of, in %d posts without one) = delivered %d + dead %d + expired %d + skipped %d + pending %d; %d arrived, %d twice",
+	p.t.Logf("account: accepted %d (and %d that no answer told of, in %d posts without one) = delivered %d + dead %d + expired %d + skipped %d + pending %d; %d arrived, and %d arrivals beyond the first of each",
 		known, len(rows)-known, b.unknown, states["delivered"], states["dead"], states["expired"], states["skipped"],
 		states["pending"]+states["sending"]+states["held"], len(h.byID), doubled)
 	return rows
@@ -226,12 +225,10 @@ func (p *relayProcess) flat(before usage) {
 	}
 }
 
-// held is what /readyz tells of.
-type heldAnswer struct {
-	Held []struct {
-		Destinations       []string
-		Kind, Part, Reason string
+// pause holds a destination's channel.
+func (p *relayProcess) pause(destination string) {
+	p.t.Helper()
+	if status := p.call("POST", "/v1/destinations/"+destination+"/pause", `{}`, nil); status != http.StatusOK {
+		p.t.Fatalf("pause answered %d", status)
 	}
 }
-
-var _ testing.TB = (*testing.T)(nil)

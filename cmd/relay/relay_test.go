@@ -266,13 +266,7 @@ func newHook(t testing.TB) *hook {
 			http.Error(w, "cut short", http.StatusBadRequest)
 			return
 		}
-		var e struct{ ID string }
-		json.Unmarshal(body, &e) // other bodies count as ""
-		h.mu.Lock()
-		h.bodies = append(h.bodies, string(body))
-		h.byID[e.ID]++
-		answer := h.answer
-		h.mu.Unlock()
+		answer := h.note(body)
 		switch {
 		case answer != nil:
 			answer(w, r, body)
@@ -296,6 +290,17 @@ func newHook(t testing.TB) *hook {
 		h.Close()
 	})
 	return h
+}
+
+// note counts a body, and tells how it is to be answered.
+func (h *hook) note(body []byte) func(http.ResponseWriter, *http.Request, []byte) {
+	var e struct{ ID string }
+	json.Unmarshal(body, &e) // other bodies count as ""
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.bodies = append(h.bodies, string(body))
+	h.byID[e.ID]++
+	return h.answer
 }
 
 func (h *hook) all() []string {

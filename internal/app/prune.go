@@ -7,7 +7,9 @@ import (
 
 const (
 	pruneEvery = time.Minute
-	pruneStep  = 500 // deliveries; others have their turn between two steps
+	// Others have their turn between two steps, of so many deliveries.
+	pruneStep = 500
+	sizeStep  = 50
 )
 
 // prune deletes what is older than store.retain, and while the database is
@@ -44,7 +46,7 @@ func (a *App) pruneLarge(ctx context.Context) {
 		size, err := a.store.Size(ctx)
 		n := 0
 		if err == nil && size > most {
-			n, err = a.store.Prune(ctx, time.Now(), pruneStep)
+			n, err = a.store.Prune(ctx, time.Now(), sizeStep)
 		}
 		deleted += n
 		switch {
@@ -56,7 +58,7 @@ func (a *App) pruneLarge(ctx context.Context) {
 				a.logger.Warn("the store reached store.max_size; finished deliveries went before their time", "count", deleted, "max_size", most)
 			}
 			return
-		case n < pruneStep: // what is left is not finished
+		case n == 0: // what is left is not finished
 			a.logger.Warn("the store is larger than store.max_size, and nothing finished is left in it", "size", size, "max_size", most)
 			return
 		}
