@@ -92,11 +92,11 @@ func TestRatedBacklog(t *testing.T) {
 	p.kill()
 	p = startRelay(t, dir)
 	p.plugin("custom")
-	p.until("a second window has begun", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(slow) > 25
-	})
+	watch := 5 * time.Second
+	if *soak {
+		watch = 3 * time.Minute // further windows; the tests of internal/delivery see them on a clock of their own
+	}
+	<-time.After(watch)
 	mu.Lock()
 	most := 0
 	for i, from := range slow {
@@ -117,7 +117,7 @@ func TestRatedBacklog(t *testing.T) {
 	t.Logf("the slow one got %d over two restarts, at most %d within a minute; the other one %d, half within %s and all within %s",
 		len(slow), most, len(waits), waits[len(waits)/2], waits[len(waits)-1])
 	mu.Unlock()
-	if most > 20 {
+	if most != 20 {
 		t.Errorf("%d within a minute, the rate is 20", most)
 	}
 	if half := waits[len(waits)/2]; half > time.Second {

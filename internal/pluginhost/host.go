@@ -88,7 +88,7 @@ func New(o Options) (*Host, error) {
 	return h, nil
 }
 
-// Provider is the provider of this name, which is started on first use.
+// Provider is the provider of this name. Its process starts when it has a setup.
 func (h *Host) Provider(name string) *Provider {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,7 +102,7 @@ func (h *Host) Provider(name string) *Provider {
 }
 
 func (h *Host) newProvider(ctx context.Context, name string, logger *slog.Logger) *Provider {
-	p := &Provider{name: name, host: h, logger: logger, turned: make(chan struct{})}
+	p := &Provider{name: name, host: h, logger: logger, begun: make(chan struct{}), turned: make(chan struct{})}
 	p.status.State = StateStarting
 	p.ctx, p.stop = context.WithCancel(ctx)
 	return p

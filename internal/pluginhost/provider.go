@@ -40,6 +40,8 @@ type Provider struct {
 	previous Setup         // deliveries of the last setup may still be on their way
 	turned   chan struct{} // closed when the next session begins
 	alone    *spare
+	begun    chan struct{} // closed when there is a setup
+	told     bool          // it is closed
 }
 
 // Apply makes the provider know a setup: when it returns, deliveries may name
@@ -50,6 +52,10 @@ func (p *Provider) Apply(ctx context.Context, next Setup) ([]*pluginpb.Problem, 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.previous, p.setup = p.setup, next
+	if !p.told {
+		p.told = true
+		close(p.begun)
+	}
 	if p.alone != nil {
 		p.alone.Apply(ctx, next) // it says itself what is wrong
 	}
@@ -110,6 +116,11 @@ var errReplaced = errors.New("it is started anew with another bound of its memor
 // run keeps a process running until the provider is stopped.
 func (p *Provider) run() {
 	ctx := p.ctx
+	select {
+	case <-p.begun:
+	case <-ctx.Done():
+		return
+	}
 	var wait backoff
 	for {
 		started := time.Now()

@@ -73,6 +73,8 @@ func (p *Provider) useSpare() (*spare, error) {
 		p.alone = &spare{Provider: p.host.newProvider(p.ctx, p.name, p.logger.With("process", "suspects"))}
 		p.alone.spare = true
 		p.alone.setup, p.alone.previous = p.setup, p.previous
+		p.alone.told = true
+		close(p.alone.begun)
 		p.host.wg.Go(p.alone.run)
 	}
 	p.alone.uses++
