@@ -236,6 +236,9 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 	}
 	for _, d := range all {
 		l := e.lane(d.lane())
+		if l.Plugin != d.Plugin {
+			e.giveBack(l) // its suspects wait at the other one
+		}
 		l.Destination, l.known = d, true
 		if err := e.join(ctx, l, e.gateOf(l)); err != nil {
 			return err

@@ -44,8 +44,8 @@ func (fake) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem) {
 
 type place struct{ logger *slog.Logger }
 
-// hoard is what a plugin that leaks holds.
-var hoard [][]byte
+// grow is how a plugin leaks.
+var grow func()
 
 func (place) Compose(d *plugin.Delivery, r relay.Rendered) (*plugin.Request, error) {
 	return &plugin.Request{URL: "fake:", Body: []byte(r.Text)}, nil
@@ -59,11 +59,7 @@ func (p place) Send(ctx context.Context, d *plugin.Delivery, r *plugin.Request) 
 		<-ctx.Done()
 		return relay.Report{Verdict: relay.Temporary, Error: "timed out"}
 	case string(r.Body) == "grow":
-		held := make([]byte, 80<<20)
-		for i := range held {
-			held[i] = byte(i)
-		}
-		hoard = append(hoard, held)
+		grow()
 	case string(r.Body) == "exit":
 		os.Exit(3)
 	case string(r.Body) == "panic":
