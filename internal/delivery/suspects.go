@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"slices"
+
 	"github.com/relay-sidecar/relay"
 )
 
@@ -54,11 +56,16 @@ func (e *Engine) isolation(l *lane) *isolation {
 // isolate sends the next suspect if none is on its way: by turns of the lanes,
 // so that one whose receiver hangs does not hold up the others.
 func (e *Engine) isolate(i *isolation) {
+	for _, c := range slices.Clone(i.waiting) {
+		if l := e.lane(c.Lane); !e.mayFeed(l) {
+			e.giveBack(l) // the store knows when it may start
+		}
+	}
 	for !i.busy {
 		next := -1
 		for n, c := range i.waiting {
 			l := e.lane(c.Lane)
-			if !e.mayFeed(l) || l.inflight >= l.Concurrency {
+			if l.inflight >= l.Concurrency {
 				continue
 			}
 			if next < 0 || i.waiting[next].Lane == i.last && c.Lane != i.last {
