@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -29,11 +30,15 @@ func TestCrashPoints(t *testing.T) {
 			base.Store(p.base)
 			b := newBooks()
 			var wg sync.WaitGroup
-			wg.Go(func() { // one after the other, so that it is the third that meets the point
+			where := func() string { return base.Load().(string) }
+			wg.Go(func() { // one after the other is recorded, so that it is the third that meets the point
 				for n := range 6 {
 					id := fmt.Sprint("e", n)
-					b.post(func() string { return base.Load().(string) }, id, event(id, 10), nil)
-					poll(t, "it arrives", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.byID[id] > 0 }, p.log)
+					b.post(where, id, event(id, 10), nil)
+					poll(t, "it is recorded", func() bool {
+						status, answer, err := call(where(), "GET", "/v1/deliveries?state=delivered", "")
+						return err == nil && status == 200 && bytes.Count(answer, []byte(`"event_id"`)) == n+1
+					}, p.log)
 				}
 			})
 			if err := p.wait(); err == nil {
