@@ -115,6 +115,19 @@ func (d NewDelivery) Lane() Lane {
 type ClaimRequest struct {
 	Lane
 	Limit int
+	Paced bool // the lane has limits: what starts is found again by Pace
+}
+
+// Pace is what of a lane's past counts against its limits.
+type Pace struct {
+	Starts []Start   // oldest first
+	Closed time.Time // the vendor asked for nothing more until then
+}
+
+// Start is when a delivery was sent, or may have been.
+type Start struct {
+	At   time.Time
+	User string // of a direct message: who it was for
 }
 
 // Claimed is a delivery that is now being sent. Seq and Claim together are the
@@ -134,6 +147,7 @@ type Claimed struct {
 	Created   time.Time     // when the event was accepted; of a replay, when the replay was
 	Waited    time.Duration // how long the delivery was due but not claimed, over all its attempts
 	Event     []byte        // the canonical JSON of the event
+	Resend    []byte        // the attempt before is ambiguous: what the plugin needs to send the same again
 }
 
 // Outcome is what follows from an attempt, or from giving a claim back.
@@ -198,10 +212,12 @@ type Attempt struct {
 	Request          *Request        `json:"request"`         // of the last call
 	Response         *Response       `json:"response"`
 	Verdict          Verdict         `json:"verdict"`
-	Lost             bool            `json:"lost,omitempty"` // the plugin ended before it answered: not counted as ambiguous
+	Lost             bool            `json:"lost,omitempty"`   // the plugin ended before it answered: not counted as ambiguous
+	Resent           bool            `json:"resent,omitempty"` // the bytes of the attempt before were sent again; else it was rendered anew
 	RetryAfterMS     *int64          `json:"retry_after_ms"`
 	Receipt          string          `json:"receipt"`
 	Error            string          `json:"error"`
+	Resend           []byte          `json:"-"` // what the plugin needs to send the same again
 }
 
 // Request is what was sent to a vendor.
@@ -222,11 +238,13 @@ type Response struct {
 // Pause is a part of a destination that sends nothing until it is resumed.
 type Pause struct {
 	Lane
-	Reason   string
-	Since    time.Time
-	Manual   bool   // by a person: only resume ends it
-	Probe    bool   // one delivery may be tried now and then
-	Settings string // the revision that the vendor refused: other settings end the pause
+	Reason string
+	Since  time.Time
+	Manual bool // by a person: only resume ends it
+	Probe  bool // one delivery may be tried now and then
+	// Unavailable: the plugin cannot be used; it ends when the plugin is back.
+	Unavailable bool
+	Settings    string // the revision that the vendor refused: other settings end the pause
 }
 
 // Removal is a part of a destination that the configuration names no more while

@@ -124,11 +124,13 @@ func (id *ID) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// TypeTest is the type of the event that a test send makes. Types that begin
-// with ReservedTypes are relay's own and refused from outside.
+// TypeTest is the type of the event that a test send makes, and
+// TypeDestinationPaused that of the one that tells of what is held for long.
+// Types that begin with ReservedTypes are relay's own and refused from outside.
 const (
-	TypeTest      = "relay.test"
-	ReservedTypes = "relay."
+	TypeTest              = "relay.test"
+	TypeDestinationPaused = "relay.destination_paused"
+	ReservedTypes         = "relay."
 )
 
 // Catalogue is the list of event types that templates ship for. Any other
@@ -138,6 +140,6 @@ func Catalogue() []string {
 		"issue.created", "issue.updated", "issue.status_changed", "issue.comment_created",
 		"issue.approval_requested", "issue.approved", "issue.sent_back", "issue.rollout_requested",
 		"stage.status_changed", "task.status_changed", "pipeline.failed", "pipeline.completed",
-		TypeTest,
+		TypeDestinationPaused, TypeTest,
 	}
 }

@@ -39,6 +39,8 @@ type Report struct {
 	Probe      bool          // with DestinationRefused: trying again now and then is allowed
 	Lost       bool          // the plugin ended before it answered; set by relay, never by a provider
 	Alone      bool          // with Lost: the plugin held nothing else when it ended
+	Resend     []byte        // with Ambiguous: what the plugin needs to send the same bytes again; opaque to relay
+	Resent     bool          // the bytes of the attempt before were sent again; nothing was rendered
 
 	Template         string // the name of the template that made the message
 	TemplateRevision string

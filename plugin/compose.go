@@ -80,6 +80,6 @@ func (s *server) try(d *pluginpb.Delivery, w *work, revision string, giveUp func
 	if request.Method == "" {
 		request.Method = "POST"
 	}
-	w.request = request
+	w.request, w.rendered = request, out.Rendered
 	return nil
 }

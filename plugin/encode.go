@@ -48,6 +48,7 @@ func encodeReport(r *relay.Report) *pluginpb.Report {
 	out := &pluginpb.Report{
 		Verdict: pluginpb.Verdict(max(0, slices.Index(verdicts[:], r.Verdict))), RetryAfterMs: r.RetryAfter.Milliseconds(), Receipt: r.Receipt, Error: r.Error,
 		Probe: r.Probe, Template: r.Template, TemplateRevision: r.TemplateRevision, Message: r.Message,
+		Resend: r.Resend, Resent: r.Resent,
 	}
 	out.TemplateError = EncodeTemplateError(r.TemplateError)
 	out.Request, out.Response = encodeRequest(r.Request), encodeResponse(r.Response)
@@ -79,6 +80,7 @@ const (
 	maxReportText = 4 << 10
 	maxReportBody = 16 << 10
 	maxSteps      = 32
+	maxResend     = 256 << 10
 )
 
 // DecodeReport reads a plugin's report, which may be a stranger's: it is cut to
@@ -92,9 +94,13 @@ func DecodeReport(r *pluginpb.Report) relay.Report {
 		Receipt: cut(r.GetReceipt(), maxReportText), Error: cut(r.GetError(), maxReportText), Probe: r.GetProbe(),
 		Template: cut(r.GetTemplate(), maxReportText), TemplateRevision: cut(r.GetTemplateRevision(), maxReportText),
 		Message: message(r.GetMessage()), TemplateError: decodeTemplateError(r.GetTemplateError()),
+		Resent: r.GetResent(),
 	}
 	if v := int(r.GetVerdict()); v > 0 && v < len(verdicts) {
 		out.Verdict = verdicts[v]
+	}
+	if out.Verdict == relay.Ambiguous && len(r.GetResend()) <= maxResend {
+		out.Resend = r.GetResend()
 	}
 	out.Request, out.Response = decodeRequest(r.GetRequest()), decodeResponse(r.GetResponse())
 	for _, s := range r.GetSteps()[:min(len(r.GetSteps()), maxSteps)] {

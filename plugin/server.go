@@ -476,7 +476,8 @@ func (s *server) attempt(ctx context.Context, d *pluginpb.Delivery, giveUp func(
 	sending = true
 	w.report = w.place.Send(ctx, w.delivery, w.request)
 	w.report.Template, w.report.TemplateRevision = made.Template, made.TemplateRevision
-	w.report.TemplateError, w.report.Message = made.TemplateError, made.Message
+	w.report.TemplateError, w.report.Message, w.report.Resent = made.TemplateError, made.Message, made.Resent
+	w.keep()
 	return w.finish()
 }
 
@@ -486,6 +487,7 @@ type work struct {
 	dest     *configured
 	place    Destination // the part of dest that it goes to
 	delivery *Delivery
+	rendered relay.Rendered
 	request  *Request
 	report   relay.Report
 	givenUp  bool // another goroutine has the delivery now
@@ -523,6 +525,8 @@ func (s *server) prepare(d *pluginpb.Delivery, giveUp func(*relay.TemplateError)
 		w.report = relay.Report{Verdict: relay.MessageRefused, Error: err.Error()}
 		return w
 	}
-	s.compose(d, w, giveUp)
+	if !w.again(d) {
+		s.compose(d, w, giveUp)
+	}
 	return w
 }

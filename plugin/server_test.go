@@ -52,6 +52,9 @@ func (e echoPlace) Compose(d *Delivery, r relay.Rendered) (*Request, error) {
 }
 
 func (e echoPlace) Send(_ context.Context, d *Delivery, r *Request) relay.Report {
+	if strings.HasPrefix(string(r.Body), "cut off") {
+		return relay.Report{Verdict: relay.Ambiguous, Error: "no answer", Receipt: string(r.Body)}
+	}
 	if string(r.Body) == "fail" {
 		return relay.Report{Verdict: relay.Temporary, Error: "cannot reach " + e.url}
 	}
@@ -208,6 +211,31 @@ func TestServerAnswersWhatCannotBeEnded(t *testing.T) {
 	}
 	if broken != 1 {
 		t.Errorf("called %d times, want once", broken)
+	}
+}
+
+// After an attempt of which nobody knows whether it was seen, the same bytes are
+// sent, whatever the template says by now.
+func TestServerSendsTheSameAgain(t *testing.T) {
+	s := echoServer(t)
+	first := DecodeReport(deliver(t, s, delivery(1, "cut off", "t1"))[1])
+	if first.Verdict != relay.Ambiguous || len(first.Resend) == 0 || first.Resent {
+		t.Fatalf("got %+v", first)
+	}
+	retry := delivery(2, "cut off", "t3") // which skips
+	retry.Attempt, retry.Resend = 2, first.Resend
+	again := DecodeReport(deliver(t, s, retry)[2])
+	if again.Verdict != relay.Ambiguous || !again.Resent || again.Receipt != "cut off" || again.Template != "one.ts" || string(again.Message) != `"cut off"` || len(again.Resend) == 0 {
+		t.Errorf("got %+v", again)
+	}
+	// What cannot be used is rendered anew; what holds a secret is not kept.
+	retry = delivery(3, "hello", "t1")
+	retry.Resend = []byte(`{"text":"too long","body":"eA=="}`)
+	if got := DecodeReport(deliver(t, s, retry)[3]); got.Verdict != relay.Delivered || got.Resent {
+		t.Errorf("got %+v", got)
+	}
+	if got := DecodeReport(deliver(t, s, delivery(4, "cut off http://very-secret-url", "t1"))[4]); got.Verdict != relay.Ambiguous || len(got.Resend) > 0 {
+		t.Errorf("a secret is kept: %s", got.Resend)
 	}
 }
 

@@ -119,11 +119,11 @@ type vendor struct {
 func (v *vendor) Ready(string) bool { return true }
 
 // Resolve is not asked: nobody is written to directly here.
-func (v *vendor) Resolve([]relay.Claimed, func([]delivery.Resolution)) error {
+func (v *vendor) Resolve([]relay.Claimed, bool, func([]delivery.Resolution)) error {
 	return relay.ErrUnavailable
 }
 
-func (v *vendor) Send(_ relay.Claimed, done func(relay.Report)) error {
+func (v *vendor) Send(_ relay.Claimed, _ bool, done func(relay.Report)) error {
 	v.mu.Lock()
 	v.starts = append(v.starts, time.Now())
 	slices.SortFunc(v.starts, time.Time.Compare)

@@ -140,7 +140,7 @@ type crowdVendor struct {
 
 func (v *crowdVendor) Ready(string) bool { return true }
 
-func (v *crowdVendor) Resolve(all []relay.Claimed, done func([]delivery.Resolution)) error {
+func (v *crowdVendor) Resolve(all []relay.Claimed, _ bool, done func([]delivery.Resolution)) error {
 	out := make([]delivery.Resolution, len(all))
 	for i, c := range all {
 		out[i].Match = &relay.Match{User: c.Recipient, By: "email"}
@@ -149,7 +149,7 @@ func (v *crowdVendor) Resolve(all []relay.Claimed, done func([]delivery.Resoluti
 	return nil
 }
 
-func (v *crowdVendor) Send(c relay.Claimed, done func(relay.Report)) error {
+func (v *crowdVendor) Send(c relay.Claimed, _ bool, done func(relay.Report)) error {
 	v.mu.Lock()
 	v.starts = append(v.starts, time.Now())
 	v.to[c.User] = append(v.to[c.User], time.Now())

@@ -217,6 +217,9 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 			fmt.Fprintf(w, "  template error  %s\n", a.TemplateError.Error())
 			printFrame(w, a.TemplateError.Frame, a.TemplateError.Hint)
 		}
+		if a.Resent {
+			fmt.Fprintln(w, "  resent    the same bytes as the attempt before, whose outcome is unknown")
+		}
 		printSteps(w, a.Steps)
 		printCall(w, a.Request, a.Response)
 		if a.RetryAfterMS != nil {

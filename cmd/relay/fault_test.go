@@ -299,7 +299,7 @@ func TestNewerStoreIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, words := refused(t, dir, "run")
-	if code != 1 || !strings.Contains(words, "a newer relay wrote it (schema version 9000; this relay knows ") {
+	if code != 1 || !strings.Contains(words, "a newer relay wrote it (relay devel, schema version 9000; this relay knows ") {
 		t.Errorf("relay ended with %d: %s", code, words)
 	}
 }

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 	// A program with the race detector in it sleeps for a second before it ends,
 	// and these tests end hundreds.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	atPoint = crashAt(os.Getenv("RELAY_CRASH_AT"))
 	testscript.Main(m, map[string]func(){"relay": main})
 }
 
@@ -318,13 +319,7 @@ func newHook(t testing.TB) *hook {
 			http.Error(w, "cut short", http.StatusBadRequest)
 			return
 		}
-		var e struct{ ID string }
-		json.Unmarshal(body, &e) // other bodies count as ""
-		h.mu.Lock()
-		h.bodies = append(h.bodies, string(body))
-		h.byID[e.ID]++
-		answer := h.answer
-		h.mu.Unlock()
+		answer := h.note(body)
 		switch {
 		case answer != nil:
 			answer(w, r, body)
@@ -348,6 +343,17 @@ func newHook(t testing.TB) *hook {
 		h.Close()
 	})
 	return h
+}
+
+// note counts a body, and tells how it is to be answered.
+func (h *hook) note(body []byte) func(http.ResponseWriter, *http.Request, []byte) {
+	var e struct{ ID string }
+	json.Unmarshal(body, &e) // other bodies count as ""
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.bodies = append(h.bodies, string(body))
+	h.byID[e.ID]++
+	return h.answer
 }
 
 func (h *hook) all() []string {

@@ -19,6 +19,9 @@ import (
 	"github.com/relay-sidecar/relay/plugins"
 )
 
+// atPoint is set by tests that end the process in the middle of something.
+var atPoint func(app.Point)
+
 func version() string { return post.Version() }
 
 func (c *cli) runCommand() *cobra.Command {
@@ -33,7 +36,7 @@ func (c *cli) options(file string) (app.Options, error) {
 	if err != nil {
 		return app.Options{}, fmt.Errorf("find relay's own executable, which plugins run from: %w", err)
 	}
-	return app.Options{Config: file, Executable: executable, Providers: plugins.All(), Version: version(), Stderr: c.stderr}, nil
+	return app.Options{Config: file, Executable: executable, Providers: plugins.All(), Version: version(), Stderr: c.stderr, At: atPoint}, nil
 }
 
 func (c *cli) runRelay(cmd *cobra.Command, _ []string) error {

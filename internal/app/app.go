@@ -42,6 +42,27 @@ type Options struct {
 	Providers  []plugin.Provider // the built-in ones
 	Version    string
 	Stderr     io.Writer // where the log goes
+	// At is called when relay comes to a Point, from any goroutine. It is for
+	// tests that end the process there; nil otherwise.
+	At func(Point)
+}
+
+// Point is a moment between two things that a crash must not tear apart.
+type Point string
+
+// The points.
+const (
+	PointAccepted Point = "accepted" // events are on disk, and nobody was told
+	PointClaimed  Point = "claimed"  // a delivery is claimed, and not sent
+	PointSent     Point = "sent"     // it is sent and answered, and that is not recorded
+	PointReload   Point = "reload"   // the plugins know a new configuration, and relay runs the old one
+)
+
+// at tells a test that relay has come to a point.
+func (a *App) at(p Point) {
+	if a.o.At != nil {
+		a.o.At(p)
+	}
 }
 
 // App is one relay. Its methods may be called concurrently.
@@ -72,6 +93,8 @@ type App struct {
 	// nanoseconds; 0: the last one was stored.
 	diskFull atomic.Int64
 
+	held atomic.Pointer[[]held] // for longer than alerts.after
+
 	mu      sync.Mutex // held by a reload; guards the fields below
 	refused *refusal
 	said    string          // the last refusal that was logged
@@ -96,8 +119,10 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			a.close()
 		}
 	}()
+	clock := &relay.Clock{}
 	a.store, err = store.Open(ctx, cfg.Store.Path, store.Options{
 		Logger: a.logger, MaxPending: cfg.Store.MaxPending, MaxPendingPerDestination: cfg.Store.MaxPendingPerDestination,
+		Reserve: cfg.Store.Reserve, Version: o.Version, Now: clock.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -105,6 +130,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	a.host, err = pluginhost.New(pluginhost.Options{
 		Executable: o.Executable, Dir: socketDir(cfg.Store.Path), Logger: a.logger, Mask: a.masker.Mask,
 		OnReady: func(string) { a.engine.WakeAll() },
+		OnDown:  func(string) { a.engine.WakeAll() },
 	})
 	if err != nil {
 		return nil, err
@@ -124,7 +150,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("read who is who: %w", err)
 	}
 	a.identities = identity.New(before, a.store, a.logger, compared)
-	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown})
+	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown, Now: clock.Now})
 	a.guard = guard.New(guardRules(cfg.Config))
 	a.watcher = watch.New(watch.Options{Poll: cfg.Watch.Poll, Logger: a.logger})
 	if err := a.listen(cfg.Server); err != nil {
@@ -157,6 +183,7 @@ func (a *App) Run(ctx context.Context) error {
 	run(a.watcher.Run)
 	run(a.reloadOnChange)
 	run(a.prune)
+	run(a.watchHeld)
 	run(a.serve)
 	var broken error // why the store works no more; the loops' errors only follow from it
 	select {
@@ -223,31 +250,6 @@ func socketDir(storePath string) string {
 		return filepath.Join(dir, "plugins")
 	}
 	return filepath.Join(storePath, "run")
-}
-
-// prune deletes what is older than store.retain, in small steps.
-func (a *App) prune(ctx context.Context) error {
-	const (
-		every = time.Minute
-		step  = 500
-	)
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			before := now.Add(-a.current.Load().cfg.Store.Retain)
-			for n := step; n == step && ctx.Err() == nil; {
-				var err error
-				if n, err = a.store.Prune(ctx, before, step); err != nil {
-					a.logger.Warn("old deliveries were not deleted", "error", err)
-					break
-				}
-			}
-		}
-	}
 }
 
 // The parts see the app through the interfaces that they declare.

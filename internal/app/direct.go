@@ -68,17 +68,17 @@ func (d *destination) userID(p relay.Person) string {
 // Resolve finds out who the recipients of direct messages are: by what
 // relay.yaml and the event say, by what relay remembers, or by the provider's
 // look-ups.
-func (a *App) Resolve(all []relay.Claimed, done func([]delivery.Resolution)) error {
+func (a *App) Resolve(all []relay.Claimed, alone bool, done func([]delivery.Resolution)) error {
 	now := a.current.Load()
 	d := now.destinations[all[0].Destination]
 	if d == nil || d.account == nil || !d.provider.Ready() {
 		return relay.ErrUnavailable
 	}
-	a.work.Go(func() { done(a.resolve(now, d, all)) })
+	a.work.Go(func() { done(a.resolve(now, d, all, alone)) })
 	return nil
 }
 
-func (a *App) resolve(now *snapshot, d *destination, all []relay.Claimed) []delivery.Resolution {
+func (a *App) resolve(now *snapshot, d *destination, all []relay.Claimed, alone bool) []delivery.Resolution {
 	out := make([]delivery.Resolution, len(all))
 	var open []relay.Person
 	var indexes []int
@@ -97,8 +97,12 @@ func (a *App) resolve(now *snapshot, d *destination, all []relay.Claimed) []deli
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), d.directTimeout())
 	defer cancel()
+	ask := d.ask
+	if alone {
+		ask = d.askAlone
+	}
 	for j, r := range a.identities.Resolve(ctx, d.account.id, d.account.matchBy, open, func(ctx context.Context, by string, all []relay.Person) []identity.Answer {
-		answers := d.ask(ctx, by, all)
+		answers := ask(ctx, by, all)
 		for j := range answers {
 			a.maskReport(&answers[j].Report)
 		}
@@ -114,15 +118,25 @@ func (a *App) resolve(now *snapshot, d *destination, all []relay.Claimed) []deli
 	return out
 }
 
-// ask has the provider look people up.
+// ask has the provider look people up, askAlone in a process that does nothing
+// else.
 func (d *destination) ask(ctx context.Context, by string, all []relay.Person) []identity.Answer {
+	return d.lookUp(ctx, by, all, d.provider.Resolve)
+}
+
+func (d *destination) askAlone(ctx context.Context, by string, all []relay.Person) []identity.Answer {
+	return d.lookUp(ctx, by, all, d.provider.ResolveAlone)
+}
+
+func (d *destination) lookUp(ctx context.Context, by string, all []relay.Person,
+	call func(context.Context, *pluginpb.ResolveRequest) (*pluginpb.ResolveResponse, bool, error)) []identity.Answer {
 	out := make([]identity.Answer, len(all))
 	req := &pluginpb.ResolveRequest{Settings: d.Revision, By: by, TimeoutMs: d.directTimeout().Milliseconds()}
 	for _, p := range all {
 		raw, _ := json.Marshal(p) // it came from JSON
 		req.People = append(req.People, raw)
 	}
-	resp, alone, err := d.provider.Resolve(ctx, req)
+	resp, alone, err := call(ctx, req)
 	for i := range out {
 		switch {
 		case err != nil:

@@ -48,8 +48,8 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 		_, hasChannel := cfg.windows[d.Name]
 		wants.PeopleOnly = !hasChannel
 		channel := delivery.Destination{
-			Name: d.Name, Settings: d.Revision, Concurrency: d.Concurrency, Windows: cfg.windows[d.Name],
-			RetryFor: d.Retry.For, MaxAmbiguous: d.Retry.Ambiguous, Disabled: d.Disabled,
+			Name: d.Name, Plugin: d.Use, Settings: d.Revision, Concurrency: d.Concurrency, Windows: cfg.windows[d.Name],
+			RetryFor: d.Retry.For, MaxAmbiguous: d.Retry.Ambiguous, Disabled: d.Disabled, HoldFor: cfg.Store.HoldFor,
 		}
 		lanes = append(lanes, channel)
 		if account, ok := cfg.direct[d.Name]; ok {
@@ -63,6 +63,9 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	}
 	next.routes = route.New(wanted, cfg.people.Complete)
 	a.apply(ctx, setups)
+	if a.current.Load() != nil {
+		a.at(PointReload)
+	}
 	a.current.Store(next)
 	a.faults.keep(set)
 	a.guard.Set(guardRules(cfg.Config))
@@ -92,7 +95,7 @@ func (a *App) build(cfg loaded, set *scripts.Set, wanted func(config.Destination
 			reaches = &account
 		}
 		if setups[d.Use] == nil {
-			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs(), Egress: egress}
+			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs(), Egress: egress, Memory: cfg.Memory(d.Use)}
 		}
 		setups[d.Use].Settings = append(setups[d.Use].Settings, &pluginpb.Settings{
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
@@ -137,6 +140,7 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 	if err != nil {
 		return nil, err
 	}
+	a.at(PointAccepted)
 	a.diskFull.Store(0)
 	var woken []relay.Lane
 	for i, e := range events {
@@ -192,7 +196,7 @@ func (a *App) Ready(name string) bool {
 
 // Send hands a delivery to its provider with the settings and the template of
 // this moment.
-func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
+func (a *App) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 	now := a.current.Load()
 	d := now.destinations[c.Destination]
 	if d == nil || c.Part == relay.PartDirect && d.account == nil {
@@ -202,7 +206,19 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 		done = a.forgetRefused(d, c.User, done)
 	}
 	out, judged := a.addressed(now, d, c)
-	return d.provider.Deliver(out, judged(done))
+	done = judged(done)
+	a.at(PointClaimed)
+	if a.o.At != nil {
+		record := done
+		done = func(r relay.Report) {
+			a.at(PointSent)
+			record(r)
+		}
+	}
+	if alone {
+		return d.provider.DeliverAlone(out, done)
+	}
+	return d.provider.Deliver(out, done)
 }
 
 // addressed is a delivery as its provider gets it, and who reads its report on
@@ -216,6 +232,7 @@ func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) (out *pl
 		Id: c.ID, Attempt: uint32(c.Attempt), Settings: d.Revision, EventId: c.EventID, Event: c.Event,
 		Template: program.Revision, Fallback: now.templates.BuiltIn(d.Use, c.EventType).Revision,
 		TemplateErrors: string(d.TemplateErrors), TimeoutMs: d.Timeout.Milliseconds(),
+		Resend: c.Resend,
 		Context: &pluginpb.Context{
 			Destination: d.Name, Provider: d.Use, Language: d.Language, TimeZone: d.TimeZone, NowMs: c.Created.UnixMilli(),
 		},

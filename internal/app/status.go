@@ -74,7 +74,11 @@ func (a *App) readiness() (bool, any) {
 	state := struct {
 		Status  string              `json:"status"`
 		Plugins []pluginhost.Status `json:"plugins"`
-	}{"ready", a.pluginStatus()}
+		Held    []held              `json:"held"` // for longer than alerts.after
+	}{"ready", a.pluginStatus(), []held{}}
+	if long := a.held.Load(); long != nil {
+		state.Held = notNil(*long)
+	}
 	full := time.Since(time.Unix(0, a.diskFull.Load())) < fullFor
 	switch {
 	case !a.ready.Load():

@@ -135,8 +135,11 @@ func (t *Token) UnmarshalJSON(b []byte) error {
 type Store struct {
 	Path                     string // absolute
 	Retain                   time.Duration
-	MaxPending               int `json:"max_pending"`
-	MaxPendingPerDestination int `json:"max_pending_per_destination"`
+	MaxPending               int           `json:"max_pending"`
+	MaxPendingPerDestination int           `json:"max_pending_per_destination"`
+	MaxSize                  int64         `json:"max_size"` // bytes
+	Reserve                  int64         // bytes
+	HoldFor                  time.Duration `json:"hold_for"`
 	// RemovedGrace is how long what waits for a removed destination is held.
 	RemovedGrace time.Duration `json:"removed_grace"`
 }
@@ -153,7 +156,22 @@ type Entry struct {
 	Name     string
 	Use      string          // the provider that it is
 	Settings json.RawMessage // a JSON object of the keys that the provider owns; holds secrets
+	Memory   int64           // bytes that the provider's process may use; of the entry that names the provider itself
 }
+
+// Memory is how many bytes the process of a provider may use.
+func (c *Config) Memory(provider string) int64 {
+	if e := c.Entries[provider]; e.Use == provider {
+		return e.Memory
+	}
+	return defaultMemory
+}
+
+const (
+	defaultMemory = 256 << 20
+	// leastMemory is what a plugin needs with some room.
+	leastMemory = 64 << 20
+)
 
 // Destination is a place that wants events.
 type Destination struct {
@@ -263,8 +281,12 @@ func (p *Person) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Alerts says how long something may be held before it counts.
-type Alerts struct{ After time.Duration }
+// Alerts says how long something may be held before it counts, and which
+// destination is told then; empty: none.
+type Alerts struct {
+	After       time.Duration
+	Destination string
+}
 
 // Source refines a door for an app that speaks webhooks.
 type Source struct {

@@ -81,7 +81,11 @@ func entryOf(name string, value map[string]any, common schema) Entry {
 	if !ok {
 		use = name
 	}
-	return Entry{Name: name, Use: use, Settings: owned(value, common)}
+	e := Entry{Name: name, Use: use, Settings: owned(value, common), Memory: defaultMemory}
+	if text, ok := value["memory"].(string); ok {
+		e.Memory, _ = ParseSize(text) // it was checked
+	}
+	return e
 }
 
 // root makes the paths of directories absolute: they begin where the file is.

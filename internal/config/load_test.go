@@ -53,7 +53,8 @@ func TestEveryKeyIsCarried(t *testing.T) {
 		MaxBody: 64 << 10, Shutdown: 90 * time.Second, SocketMode: 0o600,
 	}
 	equal(t, "server", cfg.Server, wantServer)
-	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(here, "data"), Retain: 12 * time.Hour, MaxPending: 500, MaxPendingPerDestination: 50, RemovedGrace: 2 * time.Hour})
+	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(here, "data"), Retain: 12 * time.Hour, MaxPending: 500, MaxPendingPerDestination: 50,
+		MaxSize: 2 << 30, Reserve: 8 << 20, HoldFor: 48 * time.Hour, RemovedGrace: 2 * time.Hour})
 	equal(t, "templates", cfg.Templates, "/etc/relay/templates")
 	equal(t, "watch", cfg.Watch, config.Watch{Poll: 250 * time.Millisecond})
 	equal(t, "log", cfg.Log, config.Log{Level: "debug", Format: "json"})
@@ -73,13 +74,13 @@ func TestEveryKeyIsCarried(t *testing.T) {
 		},
 	})
 	equal(t, "entries", cfg.Entries, map[string]config.Entry{
-		"slack":    {Name: "slack", Use: "slack", Settings: json.RawMessage(`{}`)},
-		"slack-eu": {Name: "slack-eu", Use: "slack", Settings: json.RawMessage(`{"api_base":"http://127.0.0.1:9","bot_token":"xoxb-from-file"}`)},
-		"custom":   {Name: "custom", Use: "custom", Settings: json.RawMessage(`{}`)},
+		"slack":    {Name: "slack", Use: "slack", Settings: json.RawMessage(`{}`), Memory: 256 << 20},
+		"slack-eu": {Name: "slack-eu", Use: "slack", Settings: json.RawMessage(`{"api_base":"http://127.0.0.1:9","bot_token":"xoxb-from-file"}`), Memory: 256 << 20},
+		"custom":   {Name: "custom", Use: "custom", Settings: json.RawMessage(`{}`), Memory: 128 << 20},
 	})
 	equal(t, "files", cfg.Files, []string{filepath.Join(here, "good.yaml"), filepath.Join(here, "people.yaml"), filepath.Join(here, "token.txt")})
 	equal(t, "people", cfg.People, []config.Person{ann, bob})
-	equal(t, "alerts", cfg.Alerts, config.Alerts{After: 5 * time.Minute})
+	equal(t, "alerts", cfg.Alerts, config.Alerts{After: 5 * time.Minute, Destination: "zulu"})
 	equal(t, "egress", cfg.Egress, config.Egress{Allow: []netip.Prefix{netip.MustParsePrefix("169.254.10.0/24"), netip.MustParsePrefix("fd00:ec2::254/128")}})
 
 	patient := config.Retry{For: 72 * time.Hour, Ambiguous: 5}
@@ -140,7 +141,8 @@ func TestDefaults(t *testing.T) {
 	cfg, _ := load(t, write(t, "server:\nstore:\n  # all defaults\ndestinations: {d: {provider: custom, url: https://example.com, time_zone: Local}}\n"), nil)
 	dir := filepath.Dir(cfg.Files[0])
 	equal(t, "server", cfg.Server, config.Server{Listen: []config.Listen{{Network: "tcp", Address: "127.0.0.1:8750"}}, MaxBody: 1 << 20, Shutdown: 10 * time.Second, SocketMode: 0o660})
-	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(dir, "relay-data"), Retain: 30 * 24 * time.Hour, MaxPending: 1_000_000, MaxPendingPerDestination: 100_000, RemovedGrace: 24 * time.Hour})
+	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(dir, "relay-data"), Retain: 30 * 24 * time.Hour, MaxPending: 1_000_000, MaxPendingPerDestination: 100_000,
+		MaxSize: 10 << 30, Reserve: 64 << 20, HoldFor: 7 * 24 * time.Hour, RemovedGrace: 24 * time.Hour})
 	equal(t, "templates", cfg.Templates, filepath.Join(dir, "templates"))
 	equal(t, "watch", cfg.Watch.Poll, 5*time.Second)
 	equal(t, "log", cfg.Log, config.Log{Level: "info", Format: "text"})
@@ -240,8 +242,8 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		`testdata/good.yaml:8:71: server.listen[3]: "0.0.0.0:8751" takes tokens and events over plain HTTP; set server.tls, or put a proxy with TLS before it`,
-		`testdata/good.yaml:33:25: destinations.alpha.events[1]: "billing.*" matches no event type of the catalogue`,
-		`testdata/good.yaml:45:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
+		`testdata/good.yaml:37:25: destinations.alpha.events[1]: "billing.*" matches no event type of the catalogue`,
+		`testdata/good.yaml:49:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -297,11 +299,11 @@ func TestProblemOfAPlugin(t *testing.T) {
 		pointer     string
 		want        string
 	}{
-		{"zulu", false, "/url", "testdata/good.yaml:26:10: destinations.zulu.url: retired"},
-		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:47:60: destinations.hook.headers.X-Literal: retired"},
-		{"hook", false, "/keyword", "testdata/good.yaml:43:3: destinations.hook.keyword: retired"},
-		{"alpha", true, "/bot_token", "testdata/good.yaml:22:67: providers.slack-eu.bot_token: retired"},
-		{"zulu", true, "/bot_token", "testdata/good.yaml:24:3: destinations.zulu: retired"},
+		{"zulu", false, "/url", "testdata/good.yaml:30:10: destinations.zulu.url: retired"},
+		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:51:60: destinations.hook.headers.X-Literal: retired"},
+		{"hook", false, "/keyword", "testdata/good.yaml:47:3: destinations.hook.keyword: retired"},
+		{"alpha", true, "/bot_token", "testdata/good.yaml:26:67: providers.slack-eu.bot_token: retired"},
+		{"zulu", true, "/bot_token", "testdata/good.yaml:28:3: destinations.zulu: retired"},
 	} {
 		if got := cfg.Problem(test.destination, test.entry, test.pointer, "retired").Error(); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)

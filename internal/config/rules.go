@@ -21,6 +21,7 @@ func (l *loader) rules(root *node) {
 	l.everywhere(root)
 	l.people(root)
 	l.sources(root)
+	l.alerts(root)
 	destinations := root.fields["destinations"]
 	if destinations == nil || len(destinations.keys) == 0 {
 		l.warn(root, "there are no destinations: events are accepted and go nowhere")
@@ -84,6 +85,7 @@ func (l *loader) entries(root *node) {
 	}
 	for _, name := range providers.keys {
 		n := providers.fields[name]
+		memory(l, name, n)
 		if n.fields["use"] != nil {
 			continue // the schema knows what may stand there
 		}
@@ -91,6 +93,44 @@ func (l *loader) entries(root *node) {
 			known := slices.Sorted(slices.Values(l.o.Providers))
 			l.problem(n.key, n.path, "there is no provider %q; say with use: which one of %s it is%s", name, strings.Join(known, ", "), suggest(name, known))
 		}
+	}
+}
+
+// memory wants the bound of a process where the process is named.
+func memory(l *loader, name string, n *node) {
+	bound := n.fields["memory"]
+	if bound == nil || bound.bad {
+		return
+	}
+	if use := n.fields["use"]; use != nil && use.text != name {
+		l.fault(bound, "entries of one provider share its process; set memory in the entry %s", show(use))
+		return
+	}
+	if size, err := ParseSize(bound.text); err == nil && size < leastMemory {
+		l.fault(bound, "%s is less than a plugin needs; write at least 64MiB", show(bound))
+	}
+}
+
+// alerts wants a destination that there is.
+func (l *loader) alerts(root *node) {
+	section, destinations := root.fields["alerts"], root.fields["destinations"]
+	if section == nil || section.fields["destination"] == nil {
+		return
+	}
+	n := section.fields["destination"]
+	if n.bad || n.kind != scalarNode {
+		return
+	}
+	var names []string
+	if destinations != nil {
+		names = destinations.keys
+	}
+	if !slices.Contains(names, n.text) {
+		l.fault(n, "there is no destination %s%s", show(n), suggest(n.text, names))
+		return
+	}
+	if off := destinations.fields[n.text].fields["disabled"]; off != nil && off.text == "true" {
+		l.warn(n, "%s is disabled, so nobody is told when something is held", show(n))
 	}
 }
 

@@ -18,7 +18,7 @@ var coreSchema []byte
 
 // reservedEntry are keys that relay keeps for itself, beside those of the core
 // schema: later versions use them, so a provider may not.
-var reservedEntry = []string{"command", "sha256", "memory", "automtls", "env"}
+var reservedEntry = []string{"command", "sha256", "automtls", "env"}
 
 // providerName is a name that can stand in a schema's pointers as it is.
 var providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)

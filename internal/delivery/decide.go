@@ -50,7 +50,10 @@ func decide(d Destination, r reported, strikes int, now time.Time, random func()
 		return final(relay.StateDead, r.Error)
 	}
 	wait := min(r.RetryAfter, longestHint)
-	if wait <= 0 {
+	switch {
+	case r.Lost: // it says nothing of the vendor
+		wait = 0
+	case wait <= 0:
 		wait = backoff(r.Attempt, random)
 	}
 	// Only time in which relay could try counts: not how long the delivery was
@@ -78,7 +81,10 @@ func attempt(r reported) *relay.Attempt {
 		Attempt: r.Claimed.Attempt, Started: r.started, DurationMS: r.ended.Sub(r.started).Milliseconds(),
 		Template: r.Template, TemplateRevision: r.TemplateRevision, TemplateError: r.TemplateError,
 		Message: r.Message, Steps: r.Steps, Request: r.Request, Response: r.Response,
-		Verdict: r.Verdict, Lost: r.Lost, Receipt: r.Receipt, Error: r.Error,
+		Verdict: r.Verdict, Lost: r.Lost, Resent: r.Resent, Resend: r.Report.Resend, Receipt: r.Receipt, Error: r.Error,
+	}
+	if r.Lost {
+		a.Resend = r.Claimed.Resend // what the attempt before left is still in doubt
 	}
 	if r.RetryAfter > 0 {
 		ms := r.RetryAfter.Milliseconds()

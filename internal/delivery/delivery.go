@@ -35,6 +35,10 @@ type Store interface {
 	Pause(ctx context.Context, p relay.Pause) error
 	Resume(ctx context.Context, lane relay.Lane) error
 	Pauses(ctx context.Context) ([]relay.Pause, error)
+	// Pace is what a lane that was claimed with limits sent since a time.
+	Pace(ctx context.Context, lane relay.Lane, since time.Time) (relay.Pace, error)
+	// Expire ends what was due at or before a time and is held since.
+	Expire(ctx context.Context, lane relay.Lane, due time.Time, reason string, limit int) (n int, fell []relay.Due, err error)
 	// FallBackHeld stores channel deliveries for events whose direct messages
 	// are held, as their policy wants it, and says how many.
 	FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (int, error)
@@ -51,12 +55,13 @@ type Sender interface {
 	// Ready reports whether the destination's provider takes deliveries now.
 	Ready(destination string) bool
 	// Send does not block. done is called once, from another goroutine. After
-	// an error it is never called, and the delivery was not tried.
-	Send(c relay.Claimed, done func(relay.Report)) error
+	// an error it is never called, and the delivery was not tried. A suspect of
+	// a crash goes alone: to a process that holds nothing else.
+	Send(c relay.Claimed, alone bool, done func(relay.Report)) error
 	// Resolve finds out who the recipients of direct messages of one lane are.
 	// It does not block. done is called once, from another goroutine, with one
 	// answer for each, in order. After an error it is never called.
-	Resolve(all []relay.Claimed, done func([]Resolution)) error
+	Resolve(all []relay.Claimed, alone bool, done func([]Resolution)) error
 }
 
 // Resolution is who a recipient is: a Match, or the report of the look-up that
@@ -70,6 +75,7 @@ type Resolution struct {
 type Destination struct {
 	Name         string
 	Part         relay.Part // empty: the channel
+	Plugin       string     // whose process it is sent by; what ends that process concerns all of its destinations
 	Account      string     // of direct messages: the credentials that they use, with which they are paused
 	Settings     string     // the revision of its settings: another one ends a pause that a vendor caused
 	Concurrency  int        // deliveries in flight at a time, at least 1
@@ -80,6 +86,7 @@ type Destination struct {
 	// FallBackAfter is how long direct messages may be held before the channel
 	// gets their events, where the policy of an event says so; 0: for ever.
 	FallBackAfter time.Duration
+	HoldFor       time.Duration // how long a delivery is held before it expires; 0: for ever
 }
 
 func (d Destination) lane() relay.Lane {
@@ -95,6 +102,8 @@ type Options struct {
 	Sender Sender
 	Logger *slog.Logger
 	Drain  time.Duration // how long Run waits at its end for what is in flight
+	// Now is the clock, which never goes back. nil: time.Now.
+	Now func() time.Time
 }
 
 // Engine delivers. Its methods may be called concurrently with Run.
@@ -110,9 +119,12 @@ type Engine struct {
 	outcomes []relay.Outcome // to be recorded
 	oldest   time.Time       // when the first of them came in
 	inflight int
-	strikes  map[string]int // delivery → how often its plugin died while it held nothing else
-	retryAt  time.Time      // the store could not record; nothing is claimed before
-	stopping bool           // nothing more starts
+	isolated map[string]*isolation // by plugin
+	suspects map[string]int        // delivery → how often its plugin died while it held nothing else
+	paced    bool                  // the limits know what earlier runs sent
+	retryAt  time.Time             // the store could not record; nothing is tried before
+	full     bool                  // it could not the last time; verdicts go first
+	stopping bool                  // nothing more starts
 
 	configured   bool // it is known which lanes there are
 	removedGrace time.Duration
@@ -120,9 +132,12 @@ type Engine struct {
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Engine{
 		o: o, inbox: newInbox(), lanes: map[relay.Lane]*lane{}, gates: map[string]*gate{}, ledgers: map[string]*ledger{},
-		strikes: map[string]int{}, removedGrace: defaultRemovedGrace,
+		isolated: map[string]*isolation{}, suspects: map[string]int{}, removedGrace: defaultRemovedGrace,
 	}
 }
 
@@ -138,7 +153,7 @@ func (e *Engine) Wake(lanes ...relay.Lane) {
 }
 
 // WakeAll makes the engine look at every destination again, because a provider
-// came back.
+// came back or went away.
 func (e *Engine) WakeAll() {
 	e.inbox.put(func(context.Context) error { return nil })
 }
@@ -178,7 +193,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		if err := e.turn(work, true); err != nil {
 			return err
 		}
-		timer.Reset(e.untilNext(time.Now()))
+		timer.Reset(e.untilNext(e.o.Now()))
 	}
 }
 
@@ -190,7 +205,7 @@ func (e *Engine) load(ctx context.Context) error {
 	}
 	for _, p := range pauses {
 		l := e.lane(p.Lane)
-		l.gate.pause, l.gate.probeAt = &p, time.Now().Add(probeWait(0))
+		l.gate.pause, l.gate.probeAt = &p, e.o.Now().Add(probeWait(0))
 	}
 	removals, err := e.o.Store.Removals(ctx)
 	if err != nil {
@@ -238,6 +253,9 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 	}
 	for _, d := range all {
 		l := e.lane(d.lane())
+		if l.Plugin != d.Plugin {
+			e.giveBack(l) // its suspects wait at the other one
+		}
 		l.Destination, l.known = d, true
 		if err := e.restore(ctx, l); err != nil {
 			return err
@@ -256,6 +274,7 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 				shared = &ledger{}
 				e.ledgers[w.Key] = shared
 			}
+			shared.remember(w.Rate)
 			l.limits = append(l.limits, limit{shared, w.Rate})
 			if !slices.Contains(l.ledgers, shared) {
 				l.ledgers = append(l.ledgers, shared)
@@ -267,6 +286,9 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 				return err
 			}
 		}
+	}
+	if err := e.recall(ctx); err != nil {
+		return err
 	}
 	for key, l := range e.lanes {
 		e.feed(l) // a lane that is disabled or gone gives its queue back
@@ -280,7 +302,7 @@ func (e *Engine) configure(ctx context.Context, all []Destination) error {
 // turn handles what came in and makes one step of the store out of it.
 func (e *Engine) turn(ctx context.Context, claim bool) error {
 	in := e.inbox.take()
-	now := time.Now()
+	now := e.o.Now()
 	for _, f := range in.commands {
 		if err := f(ctx); err != nil {
 			return err
@@ -304,35 +326,41 @@ func (e *Engine) turn(ctx context.Context, claim bool) error {
 	if now.Before(e.retryAt) {
 		return nil
 	}
-	if claim {
-		if err := e.retire(ctx, now); err != nil {
-			return err
-		}
-		if err := e.fallBackHeld(ctx, now); err != nil {
-			return err
-		}
-	}
 	var claims []relay.ClaimRequest
 	if claim {
-		claims = e.claims(now)
+		for _, look := range []func(context.Context, time.Time) error{e.retire, e.lookForPlugins, e.fallBackHeld, e.expireHeld} {
+			if err := look(ctx, now); err != nil {
+				return err
+			}
+		}
+		// Nothing is sent that could not be recorded.
+		if !e.full || len(e.outcomes) == 0 {
+			claims = e.claims(now)
+		}
 	}
 	if len(claims) == 0 && (len(e.outcomes) == 0 || claim && e.mayLinger(now)) {
 		return nil
 	}
 	claimed, dues, err := e.o.Store.Step(ctx, e.outcomes, claims)
 	if errors.Is(err, relay.ErrDiskFull) {
-		// Nothing is sent that could not be recorded; verdicts are kept here
-		// and tried again.
+		// Verdicts are kept here and tried again.
 		e.o.Logger.Error("cannot record deliveries", "error", err, "retry_in", diskFullWait)
-		e.retryAt = now.Add(diskFullWait)
+		e.retryAt, e.full = now.Add(diskFullWait), true
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("record deliveries: %w", err)
 	}
-	e.outcomes = nil
+	if e.full && len(e.outcomes) > 0 {
+		e.WakeAll() // to claim
+	}
+	e.outcomes, e.full = nil, false
 	for _, d := range dues {
-		e.lane(d.Lane).due = d.At
+		l := e.lane(d.Lane)
+		l.due = d.At
+		if d.At.IsZero() || d.At.After(now) {
+			l.easing = false // what was held has gone
+		}
 	}
 	for _, c := range claimed {
 		l := e.lane(c.Lane)
@@ -357,7 +385,7 @@ const (
 
 // mayLinger reports whether verdicts can wait a little for company.
 func (e *Engine) mayLinger(now time.Time) bool {
-	return len(e.outcomes) < lingerCount && now.Sub(e.oldest) < linger
+	return len(e.outcomes) < lingerCount && now.Sub(e.oldest) < linger && !e.full
 }
 
 // diskFullWait is the time between tries to record while the disk is full.
@@ -368,10 +396,11 @@ const diskFullWait = time.Second
 func (e *Engine) report(ctx context.Context, r reported, now time.Time) error {
 	l := e.lane(r.Lane)
 	e.ended(l)
-	strikes := e.strike(r)
+	r.from.free()
+	strikes := e.suspect(r)
 	o := decide(l.Destination, r, strikes, now, rand.Float64)
 	if o.State.Final() {
-		delete(e.strikes, r.ID)
+		delete(e.suspects, r.ID)
 	}
 	e.record(o, now)
 	if r.Verdict == relay.Temporary && r.RetryAfter > 0 {
@@ -409,10 +438,11 @@ func (e *Engine) report(ctx context.Context, r reported, now time.Time) error {
 // is somebody, else the look-up was the attempt.
 func (e *Engine) resolved(ctx context.Context, r resolved, now time.Time) error {
 	if r.Match == nil {
-		return e.report(ctx, reported{r.Claimed, r.Report, r.started, r.ended}, now)
+		return e.report(ctx, reported{r.Claimed, r.Report, r.started, r.ended, r.from}, now)
 	}
 	l := e.lane(r.Lane)
 	e.ended(l)
+	r.from.free()
 	e.record(relay.Outcome{Seq: r.Seq, Claim: r.Claim, State: relay.StatePending, Match: r.Match}, now)
 	if l.due.IsZero() || l.due.After(now) {
 		l.due = now
@@ -425,17 +455,6 @@ func (e *Engine) resolved(ctx context.Context, r resolved, now time.Time) error 
 	}
 	e.feed(l)
 	return nil
-}
-
-// strike counts how often a plugin died over a delivery that it held alone.
-func (e *Engine) strike(r reported) int {
-	switch {
-	case r.Lost && r.Alone:
-		e.strikes[r.ID]++
-	case !r.Lost:
-		delete(e.strikes, r.ID)
-	}
-	return e.strikes[r.ID]
 }
 
 // log says a repeated failure once, and its end once.
@@ -475,8 +494,10 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 		earlier(e.oldest.Add(linger))
 	}
 	for _, l := range e.lanes {
-		if at := l.fallBackDue(); !at.IsZero() {
-			earlier(at)
+		for _, at := range []time.Time{l.fallBackDue(), l.expiryDue(), l.downDue()} {
+			if !at.IsZero() {
+				earlier(at)
+			}
 		}
 		if l.removed != nil && !l.known {
 			earlier(later(l.removedUntil(e.removedGrace), l.buryAt))

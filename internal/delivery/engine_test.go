@@ -22,8 +22,10 @@ type world struct {
 	dir    string
 	store  *store.Store
 	engine *delivery.Engine
-	answer func(relay.Claimed) relay.Report        // runs in a goroutine of its own; may sleep
-	who    func(relay.Claimed) delivery.Resolution // the same, for recipients
+	answer func(relay.Claimed) relay.Report                           // runs in a goroutine of its own; may sleep
+	who    func(relay.Claimed) delivery.Resolution                    // the same, for recipients
+	send   func(c relay.Claimed, alone bool, done func(relay.Report)) // in place of answer
+	clock  func() time.Time                                           // nil: the bubble's
 
 	mu      sync.Mutex
 	starts  map[string][]time.Time // destination → when attempts began
@@ -46,10 +48,10 @@ func newWorld(t *testing.T, answer func(relay.Claimed) relay.Report, destination
 func (w *world) start(destinations ...delivery.Destination) {
 	w.t.Helper()
 	var err error
-	if w.store, err = store.Open(w.t.Context(), w.dir, store.Options{}); err != nil {
+	if w.store, err = store.Open(w.t.Context(), w.dir, store.Options{Now: w.clock}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.engine = delivery.New(delivery.Options{Store: w.store, Sender: w, Logger: slog.New(slog.DiscardHandler), Drain: 10 * time.Second})
+	w.engine = delivery.New(delivery.Options{Store: w.store, Sender: w, Logger: slog.New(slog.DiscardHandler), Drain: 10 * time.Second, Now: w.clock})
 	w.engine.SetDestinations(destinations)
 	ctx, stop := context.WithCancel(w.t.Context())
 	w.stop, w.ended = stop, make(chan error, 1)
@@ -68,13 +70,20 @@ func (w *world) close() {
 	}
 }
 
+func (w *world) now() time.Time {
+	if w.clock != nil {
+		return w.clock()
+	}
+	return time.Now()
+}
+
 func (w *world) Ready(string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return !w.down
 }
 
-func (w *world) Send(c relay.Claimed, done func(relay.Report)) error {
+func (w *world) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.refuses > 0 {
@@ -86,12 +95,16 @@ func (w *world) Send(c relay.Claimed, done func(relay.Report)) error {
 	}
 	w.starts[c.Destination] = append(w.starts[c.Destination], time.Now())
 	w.events = append(w.events, c.EventID)
+	if w.send != nil {
+		go w.send(c, alone, done)
+		return nil
+	}
 	go func() { done(w.answer(c)) }()
 	return nil
 }
 
 // Resolve knows everybody whose name does not say otherwise.
-func (w *world) Resolve(all []relay.Claimed, done func([]delivery.Resolution)) error {
+func (w *world) Resolve(all []relay.Claimed, _ bool, done func([]delivery.Resolution)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.down {
@@ -134,7 +147,7 @@ func (w *world) accept(destinations ...string) []string {
 		w.last++
 		e := relay.Accepted{
 			ID: fmt.Sprintf("event-%05d", w.last), Source: "test", Type: "issue.created", Level: relay.LevelInfo, Title: "t",
-			Body: []byte(`{"type":"issue.created"}`), At: time.Now(), Deliveries: []relay.NewDelivery{{Destination: d, Provider: "p"}},
+			Body: []byte(`{"type":"issue.created"}`), At: w.now(), Deliveries: []relay.NewDelivery{{Destination: d, Provider: "p"}},
 		}
 		if _, err := w.store.Append(w.t.Context(), []relay.Accepted{e}); err != nil {
 			w.t.Fatal(err)
@@ -631,8 +644,8 @@ func TestProviderThatIsDownIsWaitedFor(t *testing.T) {
 		w.mu.Unlock()
 		id := w.accept("d")[0]
 		settle(time.Hour)
-		if got := w.delivery(id); got.State != relay.StatePending || got.Attempts != 0 {
-			t.Fatalf("while down: %s after %d attempts", got.State, got.Attempts)
+		if got := w.delivery(id); got.State != relay.StateHeld || got.Reason != "plugin unavailable" || got.Attempts != 0 {
+			t.Fatalf("while down: %s (%s) after %d attempts", got.State, got.Reason, got.Attempts)
 		}
 		w.mu.Lock()
 		w.down = false

@@ -36,7 +36,7 @@ func (e *Engine) lanesOf(g *gate) []*lane {
 // holds also while the disk is full: if it is forgotten by a restart, the
 // vendor says it again.
 func (e *Engine) pause(ctx context.Context, l *lane, p relay.Pause) error {
-	p.Since, p.Settings = time.Now(), l.Settings
+	p.Since, p.Settings = e.o.Now(), l.Settings
 	l.gate.pause, l.gate.probes, l.gate.probeAt = &p, 0, p.Since.Add(probeWait(0))
 	l.gate.probing = nil // one that is on its way says nothing about this pause
 	for _, held := range e.lanesOf(l.gate) {
@@ -52,7 +52,7 @@ func (e *Engine) pause(ctx context.Context, l *lane, p relay.Pause) error {
 func (e *Engine) keepPause(ctx context.Context, l *lane) error {
 	p := *l.gate.pause
 	p.Lane = l.lane()
-	l.fallBackAt = p.Since.Add(l.FallBackAfter)
+	l.fallBackAt, l.expireAt = p.Since.Add(l.FallBackAfter), p.Since.Add(l.HoldFor)
 	err := e.o.Store.Pause(ctx, p)
 	if err != nil && (p.Manual || !errors.Is(err, relay.ErrDiskFull)) {
 		return fmt.Errorf("pause %s: %w", l.Name, err)
@@ -76,7 +76,7 @@ func (e *Engine) resume(ctx context.Context, l *lane) error {
 	}
 	l.gate.pause, l.gate.probing = nil, nil
 	for _, held := range e.lanesOf(l.gate) {
-		held.due = time.Now() // whatever waits is looked at
+		held.due, held.easing = e.o.Now(), true // whatever waits is looked at
 	}
 	return nil
 }
@@ -101,52 +101,10 @@ func (e *Engine) join(ctx context.Context, l *lane, g *gate) error {
 		return e.keepPause(ctx, l)
 	case before.pause != nil:
 		e.o.Logger.Info("destination resumed", "destination", l.Name, "part", l.lane().Part, "why", "its settings changed")
-		l.due = time.Now()
+		l.due, l.easing = e.o.Now(), true
 		if err := e.o.Store.Resume(ctx, l.lane()); err != nil && !errors.Is(err, relay.ErrDiskFull) {
 			return fmt.Errorf("resume %s: %w", l.Name, err)
 		}
-	}
-	return nil
-}
-
-const (
-	// fallBackEvery is how often the held lanes are looked through for events
-	// whose channel should get them after all, and fallBackStep how many
-	// events one transaction takes.
-	fallBackEvery = time.Minute
-	fallBackStep  = 100
-)
-
-// fallBackDue is when a held lane is looked through next; zero: never.
-func (l *lane) fallBackDue() time.Time {
-	if l.gate.pause == nil || l.FallBackAfter <= 0 || !l.known {
-		return time.Time{}
-	}
-	return l.fallBackAt
-}
-
-// fallBackHeld lets the channel have what direct messages held back for too long.
-func (e *Engine) fallBackHeld(ctx context.Context, now time.Time) error {
-	for _, l := range e.lanes {
-		at := l.fallBackDue()
-		if at.IsZero() || now.Before(at) {
-			continue
-		}
-		for made, all := fallBackStep, 0; made == fallBackStep; all += made {
-			var err error
-			made, err = e.o.Store.FallBackHeld(ctx, l.Name, now.Add(-l.FallBackAfter), fallBackStep)
-			if errors.Is(err, relay.ErrDiskFull) {
-				break
-			}
-			if err != nil {
-				return fmt.Errorf("fall back to the channel of %s: %w", l.Name, err)
-			}
-			if all == 0 && made > 0 {
-				e.o.Logger.Warn("direct messages are held for long; their events go to the channel", "destination", l.Name, "reason", l.gate.pause.Reason)
-				e.lane(relay.Channel(l.Name)).due = now
-			}
-		}
-		l.fallBackAt = now.Add(fallBackEvery)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ type reported struct {
 	relay.Claimed
 	relay.Report
 	started, ended time.Time
+	from           *isolation // where it was sent alone; else nil
 }
 
 // resolved is a recipient who was looked up.
@@ -20,6 +21,7 @@ type resolved struct {
 	relay.Claimed
 	Resolution
 	started, ended time.Time
+	from           *isolation // the same
 }
 
 // inbox collects what comes in for the goroutine of Run.

@@ -19,11 +19,14 @@ type lane struct {
 	ledgers  []*ledger // of the limits, each once
 	personal []Window  // limits on what one person gets
 	failing  string    // the last error, logged once
+	easing   bool      // it was held and starts at half its rate, until what was held has gone
 
 	fallBackAt time.Time // while it is held: when its events are looked through next
 
-	removed *relay.Removal // something waits, and the configuration names it no more
-	buryAt  time.Time      // what waits ends not before
+	removed   *relay.Removal // something waits, and the configuration names it no more
+	buryAt    time.Time      // what waits ends not before
+	expireAt  time.Time      // the same, for what is held too long
+	downSince time.Time      // its plugin takes nothing since then
 }
 
 // limit is a window of a lane with the log that it shares.
@@ -53,11 +56,11 @@ func (e *Engine) claims(now time.Time) []relay.ClaimRequest {
 			n = 1
 		}
 		for _, limit := range l.limits {
-			n = min(n, limit.allowed(limit.rate, now)-reserved[limit.ledger])
+			n = min(n, limit.allowed(l.pace(limit.rate), now)-reserved[limit.ledger])
 		}
 		if n > 0 {
 			probed[l.gate] = probe
-			out = append(out, relay.ClaimRequest{Lane: l.lane(), Limit: n})
+			out = append(out, relay.ClaimRequest{Lane: l.lane(), Limit: n, Paced: l.rated() || len(l.personal) > 0})
 			for _, shared := range l.ledgers {
 				reserved[shared] += n
 			}
@@ -108,11 +111,24 @@ func (l *lane) rated() bool {
 	return slices.ContainsFunc(l.limits, func(limit limit) bool { return limit.rate.Count > 0 })
 }
 
+// pace is the rate that the lane keeps to: half of its own after it was held,
+// so that a vendor who just began to take messages again is not flooded.
+func (l *lane) pace(r relay.Rate) relay.Rate {
+	switch {
+	case !l.easing:
+	case r.Count > 1:
+		r.Count /= 2
+	default:
+		r.Per *= 2
+	}
+	return r
+}
+
 // next is when one more may start, as the limits go.
 func (l *lane) next(now time.Time) time.Time {
 	next := now
 	for _, limit := range l.limits {
-		if t := limit.next(limit.rate, now); t.After(next) {
+		if t := limit.next(l.pace(limit.rate), now); t.After(next) {
 			next = t
 		}
 	}
@@ -134,48 +150,76 @@ func (l *lane) held(now time.Time) bool {
 	return slices.ContainsFunc(l.ledgers, func(shared *ledger) bool { return now.Before(shared.closed) })
 }
 
+// mayFeed reports whether what is claimed of the lane may start.
+func (e *Engine) mayFeed(l *lane) bool {
+	return (l.mayStart() || l.gate.probing == l) && !e.stopping && !l.held(e.o.Now())
+}
+
 // feed starts what is queued as slots are free, and gives back what may not
 // start any more.
 func (e *Engine) feed(l *lane) {
-	now := time.Now()
-	mayStart := (l.mayStart() || l.gate.probing == l) && !e.stopping && !l.held(now)
-	for len(l.queue) > 0 && mayStart && l.inflight < l.Concurrency {
-		if unresolved(l.queue[0]) {
-			if !e.resolve(l, now) {
+	if !e.mayFeed(l) {
+		e.giveBack(l)
+	}
+	if i := e.isolated[l.Plugin]; i != nil {
+		e.isolate(i)
+	}
+	now := e.o.Now()
+	for len(l.queue) > 0 && l.inflight < l.Concurrency {
+		c := l.queue[0]
+		if e.isSuspect(c) {
+			l.drop(1)
+			i := e.isolation(l)
+			i.waiting = append(i.waiting, c)
+			e.isolate(i)
+			continue
+		}
+		if unresolved(c) {
+			if !e.resolve(l) {
 				e.giveBack(l)
 				e.WakeAll()
 			}
 			continue
 		}
-		if at := e.persons.next(l, l.queue[0].User, now); at.After(now) {
-			e.record(relay.Outcome{Seq: l.queue[0].Seq, Claim: l.queue[0].Claim, State: relay.StatePending, Due: at}, now)
-			l.queue = l.queue[1:]
-			if l.due.IsZero() || l.due.After(at) {
-				l.due = at
-			}
+		if at := e.persons.next(l, c.User, now); at.After(now) {
+			l.drop(1)
+			e.postpone(l, c, at)
 			continue
 		}
-		c := l.queue[0]
-		l.queue[0] = relay.Claimed{} // its event can go
-		l.queue = l.queue[1:]
-		if !e.send(l, c) {
-			l.queue = append([]relay.Claimed{c}, l.queue...)
+		if !e.send(l, c, nil) {
 			e.giveBack(l)
 			e.WakeAll() // the store is told; the lane waits until its provider is ready
+			continue
 		}
+		l.drop(1)
 	}
-	if !mayStart {
-		e.giveBack(l)
+}
+
+// drop takes what was started off the queue, so that its events can go.
+func (l *lane) drop(n int) {
+	clear(l.queue[:n])
+	l.queue = l.queue[n:]
+}
+
+// postpone gives a claim back, due at a time.
+func (e *Engine) postpone(l *lane, c relay.Claimed, at time.Time) {
+	e.record(relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending, Due: at}, e.o.Now())
+	if l.due.IsZero() || l.due.After(at) {
+		l.due = at
 	}
 }
 
 // giveBack returns what is queued to the store, in its place and not tried.
 func (e *Engine) giveBack(l *lane) {
-	now := time.Now()
-	for _, c := range l.queue {
+	now := e.o.Now()
+	back := l.queue
+	if i := e.isolated[l.Plugin]; i != nil {
+		back = append(back, i.takeBack(l.lane())...)
+	}
+	for _, c := range back {
 		e.record(relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending}, now)
 	}
-	if len(l.queue) > 0 {
+	if len(back) > 0 {
 		l.due = now
 	}
 	l.queue = nil
@@ -192,10 +236,11 @@ func (e *Engine) record(o relay.Outcome, now time.Time) {
 	e.outcomes = append(e.outcomes, o)
 }
 
-// send hands a delivery over; false means that it was not tried.
-func (e *Engine) send(l *lane, c relay.Claimed) bool {
-	now := time.Now()
-	err := e.o.Sender.Send(c, func(r relay.Report) { e.inbox.report(reported{c, r, now, time.Now()}) })
+// send hands a delivery over, alone where it is isolated; false means that it
+// was not tried.
+func (e *Engine) send(l *lane, c relay.Claimed, from *isolation) bool {
+	now := e.o.Now()
+	err := e.o.Sender.Send(c, from != nil, func(r relay.Report) { e.inbox.report(reported{c, r, now, e.o.Now(), from}) })
 	if err != nil {
 		return false
 	}
@@ -215,25 +260,33 @@ func unresolved(c relay.Claimed) bool { return c.Part == relay.PartDirect && c.U
 
 // resolve has the recipients at the head of the queue looked up, as many as
 // there are free slots; false means that nobody was asked.
-func (e *Engine) resolve(l *lane, now time.Time) bool {
+func (e *Engine) resolve(l *lane) bool {
 	n := 1
-	for n < len(l.queue) && n < l.Concurrency-l.inflight && unresolved(l.queue[n]) {
+	for n < len(l.queue) && n < l.Concurrency-l.inflight && unresolved(l.queue[n]) && !e.isSuspect(l.queue[n]) {
 		n++
 	}
-	batch := slices.Clone(l.queue[:n])
-	err := e.o.Sender.Resolve(batch, func(answers []Resolution) {
+	if !e.askFor(l, slices.Clone(l.queue[:n]), nil) {
+		return false
+	}
+	l.drop(n)
+	return true
+}
+
+// askFor has recipients looked up; false means that nobody was asked.
+func (e *Engine) askFor(l *lane, batch []relay.Claimed, from *isolation) bool {
+	now := e.o.Now()
+	err := e.o.Sender.Resolve(batch, from != nil, func(answers []Resolution) {
 		all := make([]resolved, len(batch))
 		for i, c := range batch {
-			all[i] = resolved{c, answers[i], now, time.Now()}
+			all[i] = resolved{c, answers[i], now, e.o.Now(), from}
 		}
 		e.inbox.resolve(all)
 	})
 	if err != nil {
 		return false
 	}
-	l.queue = slices.Delete(l.queue, 0, n)
-	l.inflight += n
-	e.inflight += n
+	l.inflight += len(batch)
+	e.inflight += len(batch)
 	return true
 }
 

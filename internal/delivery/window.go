@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,21 +21,26 @@ type Window struct {
 // of its length, not only on average: a bucket that refills would let nearly
 // twice the number through, and get a robot banned.
 type ledger struct {
-	starts []time.Time // oldest first; those that a window may still hold
-	closed time.Time   // the vendor asked for no more until then
+	starts []time.Time   // oldest first; those that a window may still hold
+	keep   time.Duration // how long one of them matters
+	closed time.Time     // the vendor asked for no more until then
 }
+
+// remember makes the log long enough for a rate, also at half of it.
+func (l *ledger) remember(r relay.Rate) { l.keep = max(l.keep, 2*(r.Per+margin(r.Per))) }
 
 // margin makes the window a little longer than the vendor's, whose clock sees
 // requests arrive and not start.
 func margin(per time.Duration) time.Duration { return min(time.Second, per/10) }
 
-// longestWindow is the longest unit of a relay.Rate, with its margin.
-const longestWindow = time.Hour + time.Second
+// longestWindow is the longest unit of a relay.Rate, with its margin, at half
+// the rate.
+const longestWindow = 2 * (time.Hour + time.Second)
 
 // start notes that something starts.
 func (l *ledger) start(now time.Time) {
 	l.starts = append(l.starts, now)
-	if old := now.Add(-longestWindow); l.starts[0].Before(old) {
+	if old := now.Add(-l.keep); l.starts[0].Before(old) {
 		i, _ := slices.BinarySearchFunc(l.starts, old, time.Time.Compare)
 		l.starts = slices.Delete(l.starts, 0, i)
 	}
@@ -93,7 +100,7 @@ func (p *personLedgers) next(l *lane, user string, now time.Time) time.Time {
 	next := now
 	for _, w := range l.personal {
 		if log := p.all[personKey{w.Key, user}]; log != nil {
-			next = later(next, log.next(w.Rate, now))
+			next = later(next, log.next(l.pace(w.Rate), now))
 		}
 	}
 	return next
@@ -104,17 +111,17 @@ func (p *personLedgers) start(l *lane, user string, now time.Time) {
 	noted := map[personKey]bool{} // several windows share a key
 	for _, w := range l.personal {
 		k := personKey{w.Key, user}
-		if noted[k] {
-			continue
-		}
-		noted[k] = true
 		log := p.all[k]
 		if log == nil {
 			p.tidy(now)
 			log = &ledger{}
 			p.all[k] = log
 		}
-		log.start(now)
+		log.remember(w.Rate)
+		if !noted[k] {
+			log.start(now)
+		}
+		noted[k] = true
 	}
 }
 
@@ -132,4 +139,58 @@ func (p *personLedgers) tidy(now time.Time) {
 		}
 	}
 	p.tidyAt = max(1000, 2*len(p.all))
+}
+
+// recall fills the logs of starts with what earlier runs of relay sent, once:
+// the vendor counts it, too, and does not know of restarts.
+func (e *Engine) recall(ctx context.Context) error {
+	if e.paced {
+		return nil
+	}
+	e.paced = true
+	now := e.o.Now()
+	touched := map[*ledger]bool{}
+	for _, l := range e.lanes {
+		if len(l.ledgers)+len(l.personal) == 0 {
+			continue
+		}
+		var longest time.Duration
+		for _, limit := range l.limits {
+			longest = max(longest, limit.rate.Per)
+		}
+		for _, w := range l.personal {
+			longest = max(longest, w.Rate.Per)
+		}
+		past, err := e.o.Store.Pace(ctx, l.lane(), now.Add(-longest-margin(longest)))
+		if err != nil {
+			return fmt.Errorf("read what %s sent before: %w", l.Name, err)
+		}
+		if !past.Closed.IsZero() {
+			l.hold(earlier(past.Closed, now.Add(longestHint)))
+		}
+		for _, s := range past.Starts {
+			at := earlier(s.At, now) // a clock that was set back makes no later start
+			if l.rated() {
+				for _, shared := range l.ledgers {
+					shared.starts = append(shared.starts, at)
+					touched[shared] = true
+				}
+			}
+			e.persons.start(l, s.User, at)
+		}
+	}
+	for _, log := range e.persons.all {
+		touched[log] = true
+	}
+	for log := range touched { // several lanes may share one
+		slices.SortFunc(log.starts, time.Time.Compare)
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -34,6 +34,9 @@ type Options struct {
 	// OnReady is called, from any goroutine, when a provider takes deliveries
 	// again after it could not.
 	OnReady func(provider string)
+	// OnDown is called, from any goroutine, when a provider takes deliveries no
+	// more until it is ready again.
+	OnDown func(provider string)
 }
 
 // Host owns all plugin processes. Its methods may be called concurrently.
@@ -77,24 +80,31 @@ func New(o Options) (*Host, error) {
 	if o.OnReady == nil {
 		o.OnReady = func(string) {}
 	}
+	if o.OnDown == nil {
+		o.OnDown = func(string) {}
+	}
 	h := &Host{o: o, parent: r, lifeline: w, providers: map[string]*Provider{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
 }
 
-// Provider is the provider of this name, which is started on first use.
+// Provider is the provider of this name. Its process starts when it has a setup.
 func (h *Host) Provider(name string) *Provider {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := h.providers[name]
 	if p == nil {
-		p = &Provider{name: name, host: h, logger: h.o.Logger.With("plugin", name)}
-		p.status.State = StateStarting
+		p = h.newProvider(h.ctx, name, h.o.Logger.With("plugin", name))
 		h.providers[name] = p
-		ctx, stop := context.WithCancel(h.ctx)
-		p.stop = stop
-		h.wg.Go(func() { p.run(ctx) })
+		h.wg.Go(p.run)
 	}
+	return p
+}
+
+func (h *Host) newProvider(ctx context.Context, name string, logger *slog.Logger) *Provider {
+	p := &Provider{name: name, host: h, logger: logger, begun: make(chan struct{}), turned: make(chan struct{})}
+	p.status.State = StateStarting
+	p.ctx, p.stop = context.WithCancel(ctx)
 	return p
 }
 
@@ -119,6 +129,9 @@ func (h *Host) Status() []Status {
 	var all []Status
 	for _, p := range h.providers {
 		all = append(all, p.Status())
+		if spare, ok := p.spareStatus(); ok {
+			all = append(all, spare)
+		}
 	}
 	return all
 }

@@ -44,6 +44,9 @@ func (fake) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem) {
 
 type place struct{ logger *slog.Logger }
 
+// grow is how a plugin leaks.
+var grow func()
+
 func (place) Compose(d *plugin.Delivery, r relay.Rendered) (*plugin.Request, error) {
 	return &plugin.Request{URL: "fake:", Body: []byte(r.Text)}, nil
 }
@@ -55,6 +58,8 @@ func (p place) Send(ctx context.Context, d *plugin.Delivery, r *plugin.Request) 
 	case string(r.Body) == "wait":
 		<-ctx.Done()
 		return relay.Report{Verdict: relay.Temporary, Error: "timed out"}
+	case string(r.Body) == "grow":
+		grow()
 	case string(r.Body) == "exit":
 		os.Exit(3)
 	case string(r.Body) == "panic":
@@ -108,15 +113,19 @@ func started(t *testing.T) (*pluginhost.Host, *pluginhost.Provider, <-chan strin
 	ready := make(chan string, 100)
 	h := newHost(t, pluginhost.Options{OnReady: func(name string) { ready <- name }})
 	p := h.Provider("fake")
-	setup := pluginhost.Setup{
-		Settings: []*pluginpb.Settings{{Revision: "s1", Destination: "d", Entry: "fake", Provider: []byte("{}"), Target: []byte("{}")}},
-		Programs: []*relay.Program{{Name: "t.ts", Revision: "t1", Code: []byte(program)}},
-	}
-	if _, err := p.Apply(t.Context(), setup); err != nil {
+	if _, err := p.Apply(t.Context(), setup(0)); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, ready)
 	return h, p, ready
+}
+
+func setup(memory int64) pluginhost.Setup {
+	return pluginhost.Setup{
+		Settings: []*pluginpb.Settings{{Revision: "s1", Destination: "d", Entry: "fake", Provider: []byte("{}"), Target: []byte("{}")}},
+		Programs: []*relay.Program{{Name: "t.ts", Revision: "t1", Code: []byte(program)}},
+		Memory:   memory,
+	}
 }
 
 func wait[T any](t *testing.T, c <-chan T) T {
@@ -132,6 +141,11 @@ func wait[T any](t *testing.T, c <-chan T) T {
 
 func send(t *testing.T, p *pluginhost.Provider, title string, timeout time.Duration) <-chan relay.Report {
 	t.Helper()
+	return sendBy(t, p.Deliver, title, timeout)
+}
+
+func sendBy(t *testing.T, deliver func(*pluginpb.Delivery, func(relay.Report)) error, title string, timeout time.Duration) <-chan relay.Report {
+	t.Helper()
 	reports := make(chan relay.Report, 1)
 	event, err := json.Marshal(map[string]string{"type": "x", "title": title})
 	if err != nil {
@@ -141,7 +155,7 @@ func send(t *testing.T, p *pluginhost.Provider, title string, timeout time.Durat
 		Id: "delivery", Attempt: 1, Settings: "s1", Template: "t1", Event: event,
 		Context: &pluginpb.Context{}, TimeoutMs: timeout.Milliseconds(),
 	}
-	if err := p.Deliver(d, func(r relay.Report) { reports <- r }); err != nil {
+	if err := deliver(d, func(r relay.Report) { reports <- r }); err != nil {
 		t.Fatal(err)
 	}
 	return reports
@@ -288,7 +302,9 @@ func TestProviderThatIsNotNeededEndsAfterItsDeliveries(t *testing.T) {
 func TestStoppedProcessDoesNotHangClose(t *testing.T) {
 	ready := make(chan string, 1)
 	h := newHost(t, pluginhost.Options{OnReady: func(name string) { ready <- name }})
-	h.Provider("fake")
+	if _, err := h.Provider("fake").Apply(t.Context(), setup(0)); err != nil {
+		t.Fatal(err)
+	}
 	wait(t, ready)
 	if err := syscall.Kill(h.Status()[0].PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

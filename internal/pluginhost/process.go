@@ -33,14 +33,19 @@ type process struct {
 }
 
 // start runs "relay plugin serve name" and shakes hands with it. Everything is
-// made anew for each start: a go-plugin Client cannot be used twice.
-func (h *Host) start(name string, logger *slog.Logger) (*process, error) {
+// made anew for each start: a go-plugin Client cannot be used twice. memory is
+// what the process may use; 0 says nothing about it.
+func (h *Host) start(name string, memory int64, logger *slog.Logger) (*process, error) {
 	dir, err := h.socketDir()
 	if err != nil {
 		return nil, fmt.Errorf("make a socket directory: %w", err)
 	}
 	cmd := exec.Command(h.o.Executable, "plugin", "serve", name)
 	cmd.Env = append(allowedEnv(os.Environ()), "PLUGIN_UNIX_SOCKET_DIR="+dir)
+	if memory > 0 {
+		// Go's collector works harder from here on, before the bound is met.
+		cmd.Env = append(cmd.Env, fmt.Sprintf("GOMEMLIMIT=%d", memory-memory/8))
+	}
 	cmd.ExtraFiles = []*os.File{h.parent} // fd 3, plugin.ParentFD
 	// A group of its own: a signal meant for relay, such as ^C in a terminal,
 	// must not cut deliveries short.

@@ -19,6 +19,7 @@ type Setup struct {
 	Settings []*pluginpb.Settings
 	Programs []*relay.Program
 	Egress   *pluginpb.Egress // where it may connect to
+	Memory   int64            // resident bytes that a process may use before another takes its place; 0: any number
 }
 
 // Provider is one provider and the process that runs it, whichever that is at
@@ -27,7 +28,9 @@ type Provider struct {
 	name   string
 	host   *Host
 	logger *slog.Logger
-	stop   context.CancelFunc // ends run
+	spare  bool            // of another Provider, for what must be alone
+	ctx    context.Context // ends run
+	stop   context.CancelFunc
 
 	session atomic.Pointer[session]
 	tickets atomic.Uint64
@@ -35,7 +38,11 @@ type Provider struct {
 	mu       sync.Mutex // guards the fields below, and is held while a session learns a setup
 	status   Status
 	setup    Setup
-	previous Setup // deliveries of the last setup may still be on their way
+	previous Setup         // deliveries of the last setup may still be on their way
+	turned   chan struct{} // closed when the next session begins
+	alone    *spare
+	begun    chan struct{} // closed when there is a setup
+	told     bool          // it is closed
 }
 
 // Apply makes the provider know a setup: when it returns, deliveries may name
@@ -46,8 +53,19 @@ func (p *Provider) Apply(ctx context.Context, next Setup) ([]*pluginpb.Problem, 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.previous, p.setup = p.setup, next
+	if !p.told {
+		p.told = true
+		close(p.begun)
+	}
+	if p.alone != nil {
+		p.alone.Apply(ctx, next) // it says itself what is wrong
+	}
 	s := p.session.Load()
-	if s == nil {
+	switch {
+	case s == nil:
+		return nil, nil
+	case s.memory != next.Memory:
+		s.end(errReplaced)
 		return nil, nil
 	}
 	problems, err := s.learn(ctx, p.setup, p.previous)
@@ -104,14 +122,25 @@ func (p *Provider) Preview(ctx context.Context, d *pluginpb.Delivery) (*pluginpb
 	return s.preview(ctx, d)
 }
 
-// run keeps a process running until ctx ends.
-func (p *Provider) run(ctx context.Context) {
+// errReplaced is why a process ends that another takes the place of at once.
+var errReplaced = errors.New("it is started anew with another bound of its memory")
+
+// run keeps a process running until the provider is stopped.
+func (p *Provider) run() {
+	ctx := p.ctx
+	select {
+	case <-p.begun:
+	case <-ctx.Done():
+		return
+	}
 	var wait backoff
 	for {
 		started := time.Now()
 		s, err := p.open(ctx)
 		if err == nil {
-			p.host.o.OnReady(p.name)
+			if !p.spare {
+				p.host.o.OnReady(p.name)
+			}
 			select {
 			case <-ctx.Done():
 			case <-s.ended:
@@ -125,9 +154,16 @@ func (p *Provider) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errReplaced) {
+			p.logger.Info("plugin is replaced", "why", err)
+			continue
+		}
 		delay := wait.next(time.Since(started))
 		p.note(func(st *Status) { st.State, st.PID, st.Error = StateBackoff, 0, p.host.o.Mask(err.Error()) })
 		p.logger.Error("plugin ended", "error", p.host.o.Mask(err.Error()), "restart_in", delay)
+		if !p.spare {
+			p.host.o.OnDown(p.name)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -139,11 +175,14 @@ func (p *Provider) run(ctx context.Context) {
 
 // open starts a process and teaches it the setup of the moment.
 func (p *Provider) open(ctx context.Context) (*session, error) {
-	proc, err := p.host.start(p.name, p.logger)
+	p.mu.Lock()
+	memory := p.setup.Memory
+	p.mu.Unlock()
+	proc, err := p.host.start(p.name, memory, p.logger)
 	if err != nil {
 		return nil, err
 	}
-	s, version, err := newSession(ctx, p.name, proc, p.logger)
+	s, version, err := newSession(ctx, p.name, proc, memory, p.logger)
 	if err != nil {
 		proc.kill()
 		return nil, err
@@ -164,6 +203,8 @@ func (p *Provider) open(ctx context.Context) (*session, error) {
 	p.status.State, p.status.PID, p.status.Version, p.status.Error = StateReady, proc.pid, version, ""
 	p.logger.Info("plugin started", "pid", proc.pid, "version", version)
 	p.session.Store(s)
+	close(p.turned)
+	p.turned = make(chan struct{})
 	return s, nil
 }
 

@@ -34,6 +34,9 @@ func (h *Host) Scripts() *Scripts {
 	return &Scripts{host: h, logger: h.o.Logger.With("plugin", ScriptsName)}
 }
 
+// scriptsMemory is what the child's collector aims at.
+const scriptsMemory = 256 << 20
+
 // compileTimeout bounds one compilation of all templates.
 const compileTimeout = 30 * time.Second
 
@@ -93,7 +96,7 @@ func (s *Scripts) child() (*process, error) {
 		s.restarts++
 		s.logger.Warn("the script child ended and is started again", "restarts", s.restarts)
 	}
-	p, err := s.host.start(ScriptsName, s.logger)
+	p, err := s.host.start(ScriptsName, scriptsMemory, s.logger)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", relay.ErrUnavailable, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -38,6 +39,7 @@ type session struct {
 	stream pluginpb.Provider_DeliverClient
 	cancel context.CancelFunc // ends the stream
 	logger *slog.Logger
+	memory int64 // resident bytes that the process may use; 0: any number
 	wg     sync.WaitGroup
 
 	ended  chan struct{} // closed when nothing more is handed over
@@ -63,7 +65,7 @@ type flight struct {
 	cancelled bool
 }
 
-func newSession(ctx context.Context, name string, proc *process, logger *slog.Logger) (*session, string, error) {
+func newSession(ctx context.Context, name string, proc *process, memory int64, logger *slog.Logger) (*session, string, error) {
 	client := pluginpb.NewProviderClient(proc.conn)
 	callCtx, cancelCall := context.WithTimeout(ctx, callTimeout)
 	defer cancelCall()
@@ -81,7 +83,7 @@ func newSession(ctx context.Context, name string, proc *process, logger *slog.Lo
 		return nil, "", fmt.Errorf("open the stream of plugin %s: %w", name, err)
 	}
 	s := &session{
-		name: name, proc: proc, client: client, stream: stream, cancel: cancel, logger: logger,
+		name: name, proc: proc, client: client, stream: stream, cancel: cancel, logger: logger, memory: memory,
 		ended: make(chan struct{}), known: map[string]bool{}, inflight: map[uint64]*flight{},
 		wake: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
@@ -364,8 +366,10 @@ func (s *session) close(ctx context.Context) {
 }
 
 // watch notices a hung process: a delivery that is not answered within its
-// timeout and graceTime. It is told to stop that delivery first.
+// timeout and graceTime. It is told to stop that delivery first. And it notices
+// one that has outgrown its memory.
 func (s *session) watch() {
+	over := 0 // ticks in a row
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -378,8 +382,34 @@ func (s *session) watch() {
 			if s.overdue(now) {
 				s.end(fmt.Errorf("plugin %s hangs: a delivery was not answered %s after its timeout", s.name, graceTime))
 			}
+			over = s.outgrown(over)
 		}
 	}
+}
+
+// overTicks is for how many seconds a process may be above its memory: a burst
+// passes, and the collector has its chance.
+const overTicks = 3
+
+// outgrown ends a session whose process stays above its memory; what it holds
+// is answered first. One that has twice as much is killed before the machine
+// runs out of it. It returns for how many ticks the process has been above.
+func (s *session) outgrown(over int) int {
+	if s.memory <= 0 {
+		return 0
+	}
+	resident := residentBytes(s.proc.pid)
+	if resident <= s.memory {
+		return 0
+	}
+	if over++; over < overTicks && resident <= 2*s.memory {
+		return over
+	}
+	s.end(fmt.Errorf("plugin %s has %d MiB of memory in use, more than its bound of %d MiB", s.name, resident>>20, s.memory>>20))
+	if resident > 2*s.memory {
+		syscall.Kill(-s.proc.pid, syscall.SIGKILL)
+	}
+	return over
 }
 
 // overdue cancels flights that are late and reports whether one is past hope.

@@ -35,7 +35,7 @@ func (s *Store) Append(ctx context.Context, events []relay.Accepted) ([]relay.Ap
 		rows += len(events[i].Deliveries)
 	}
 	var answer []relay.Appended
-	err := s.write(ctx, rows, func(t *transaction) (err error) {
+	err := s.bring(ctx, rows, func(t *transaction) (err error) {
 		answer, err = t.append(events, rows-len(events))
 		return err
 	})

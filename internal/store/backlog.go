@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/relay-sidecar/relay"
 )
@@ -26,6 +27,31 @@ func (s *Store) Backlogs(ctx context.Context) ([]relay.Backlog, error) {
 			})
 	})
 	return backlogs, err
+}
+
+// Full names the destinations that have as many unfinished deliveries as one
+// may have, so that what else comes for them is dead at once, and those that are
+// nearly there: a backlog that is full goes up and down by one.
+func (s *Store) Full(ctx context.Context) (full, nearly []string, err error) {
+	most := s.limits.perDestination
+	if most <= 0 {
+		return nil, nil, nil
+	}
+	err = s.write(ctx, 0, func(t *transaction) error {
+		full, nearly = nil, nil
+		for name := range t.writer.open {
+			switch open := t.openOf(name); {
+			case open >= most:
+				full = append(full, name)
+			case open >= most-most/10:
+				nearly = append(nearly, name)
+			}
+		}
+		slices.Sort(full)
+		slices.Sort(nearly)
+		return nil
+	})
+	return full, nearly, err
 }
 
 // Dues names every lane with pending deliveries and when its first one

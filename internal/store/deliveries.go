@@ -189,7 +189,7 @@ func (q query) attempts(delivery int64) (log []relay.Attempt, err error) {
 					return fmt.Errorf("attempt %d: %w", a.Attempt, err)
 				}
 				a.Lost, a.TemplateError, a.Message = d.Lost, d.TemplateError, d.Message
-				a.Steps, a.Request, a.Response = d.Steps, d.Request, d.Response
+				a.Steps, a.Request, a.Response, a.Resent = d.Steps, d.Request, d.Response, d.Resent
 			}
 			a.Started = fromMilli(started)
 			log = append(log, a)

@@ -92,7 +92,7 @@ func (t *transaction) fallBack(event int64, destination, provider string) error 
 // those that were due at or before a time. It returns how many channel
 // deliveries it made; the direct ones stay held.
 func (s *Store) FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (made int, err error) {
-	err = s.write(ctx, limit, func(t *transaction) error {
+	err = s.bring(ctx, limit, func(t *transaction) error {
 		made = 0
 		var events []int64
 		if err := t.sql.heldBack.query(func(r []driver.Value) { events = append(events, number(r[0])) }, destination, unixMilli(due), int64(limit)); err != nil {
@@ -117,7 +117,7 @@ func (s *Store) FallBackHeld(ctx context.Context, destination string, due time.T
 // id and lane. It fails with [relay.ErrNotFound], or with [relay.ErrUnfinished]
 // while the other is not over.
 func (s *Store) Replay(ctx context.Context, id string) (made string, lane relay.Lane, err error) {
-	err = s.write(ctx, 1, func(t *transaction) error {
+	err = s.bring(ctx, 1, func(t *transaction) error {
 		var row newRow
 		known, finished := false, false
 		err := t.sql.source.query(func(r []driver.Value) {

@@ -13,6 +13,7 @@ import (
 const (
 	databaseFile = "relay.db"
 	lockFile     = "relay.lock"
+	reserveFile  = "relay.reserve"
 )
 
 // prepareDirectory makes dir fit for a store, for its owner only, and takes the

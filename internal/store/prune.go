@@ -70,3 +70,13 @@ func (t *transaction) prune(before int64, limit int) (int, error) {
 	}
 	return len(deliveries) + len(unwanted), nil
 }
+
+// Size is how much of the database file is in use, in bytes. What pruning gives
+// free is used again, and the file does not shrink.
+func (s *Store) Size(ctx context.Context) (size int64, err error) {
+	err = s.read(ctx, func(q query) error {
+		return q.tx.QueryRowContext(q.ctx, `SELECT (page_count - freelist_count) * page_size
+			FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&size)
+	})
+	return size, err
+}

@@ -20,6 +20,8 @@ type statements struct {
 	pause, resume               *statement
 	remove, restore             *statement
 	waiting, bury, anyOpen      *statement
+	heldLong, expire            *statement
+	resend, forgetResend        *statement
 	finished, unwanted          *statement
 	dropDelivery, dropAttempts  *statement
 	dropEvent, dropEventIfAlone *statement
@@ -54,7 +56,9 @@ func prepareStatements(c *conn) (*statements, error) {
 			WHERE seq = ? AND claim = ? AND state = 'sending'`},
 		{&s.insertAttempt, `INSERT OR REPLACE INTO attempts (key, started, duration, verdict, template, template_revision, retry_after, receipt, error, detail)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.slim, `UPDATE attempts SET detail = json_remove(detail, '$.message', '$.request.body', '$.response.body') WHERE key = ?`},
+		{&s.slim, `UPDATE attempts SET detail = json_remove(detail, '$.message', '$.request.body', '$.response.body', '$.resend') WHERE key = ?`},
+		{&s.forgetResend, `UPDATE attempts SET detail = json_remove(detail, '$.resend') WHERE key = ? AND verdict = 'ambiguous'`},
+		{&s.resend, `SELECT CAST(detail ->> '$.resend' AS TEXT) FROM attempts WHERE key = ? AND verdict = 'ambiguous' AND detail ->> '$.resend' IS NOT NULL`},
 
 		{&s.match, `UPDATE deliveries SET user = ?, match = ? WHERE seq = ?`},
 		// Another recipient of the same event who is the same user.
@@ -80,10 +84,10 @@ func prepareStatements(c *conn) (*statements, error) {
 			d.user, d.event_seq, d.fallback, d.replay_of IS NOT NULL
 			FROM deliveries AS d INDEXED BY deliveries_open CROSS JOIN events AS e ON e.seq = d.event_seq
 			WHERE d.destination = ? AND d.direct = ? AND d.finished IS NULL AND d.state = 'pending' ORDER BY d.due, d.seq LIMIT ?`},
-		{&s.claim, `UPDATE deliveries INDEXED BY deliveries_open SET state = 'sending', claim = ?, waited = waited + max(0, ? - due), updated = ?
+		{&s.claim, `UPDATE deliveries INDEXED BY deliveries_open SET state = 'sending', claim = ?, waited = waited + max(0, ? - due), updated = ?, paced = ?
 			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' AND (due, seq) <= (?, ?)`},
 
-		{&s.pause, `INSERT OR REPLACE INTO pauses (destination, part, reason, since, manual, settings, probe) VALUES (?, ?, ?, ?, ?, ?, ?)`},
+		{&s.pause, `INSERT OR REPLACE INTO pauses (destination, part, reason, since, manual, settings, probe, unavailable) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.resume, `DELETE FROM pauses WHERE destination = ? AND part = ?`},
 
 		{&s.remove, `INSERT OR REPLACE INTO removals (destination, part, reason, since) VALUES (?, ?, ?, ?)`},
@@ -92,6 +96,9 @@ func prepareStatements(c *conn) (*statements, error) {
 			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' ORDER BY due, seq LIMIT ?`},
 		{&s.bury, `UPDATE deliveries SET state = 'dead', reason = ?, updated = ?, finished = ? WHERE seq = ?`},
 		{&s.anyOpen, `SELECT 1 FROM deliveries INDEXED BY deliveries_open WHERE destination = ? AND direct = ? AND finished IS NULL LIMIT 1`},
+		{&s.heldLong, `SELECT seq, event_seq, fallback, replay_of IS NOT NULL FROM deliveries INDEXED BY deliveries_open
+			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' AND due <= ? ORDER BY due, seq LIMIT ?`},
+		{&s.expire, `UPDATE deliveries SET state = 'expired', reason = ?, updated = ?, finished = ? WHERE seq = ?`},
 
 		{&s.finished, `SELECT seq, event_seq FROM deliveries INDEXED BY deliveries_finished WHERE finished < ? ORDER BY finished LIMIT ?`},
 		{&s.unwanted, `SELECT seq FROM events INDEXED BY events_unwanted WHERE deliveries = 0 AND created < ?
@@ -120,7 +127,7 @@ func (s *statement) run(args ...driver.Value) error {
 
 // newWriter opens the connection that writes, begins a new run and gives back
 // what an earlier run was sending when it ended.
-func newWriter(ctx context.Context, s *Store, path string) (_ *writer, err error) {
+func newWriter(ctx context.Context, s *Store, path string, reserve *reserve) (_ *writer, err error) {
 	c, err := openConn(ctx, path)
 	if err != nil {
 		return nil, err
@@ -130,7 +137,7 @@ func newWriter(ctx context.Context, s *Store, path string) (_ *writer, err error
 			c.close()
 		}
 	}()
-	w := &writer{store: s, conn: c, open: map[string]int{}, sending: map[int64]sending{}}
+	w := &writer{store: s, conn: c, open: map[string]int{}, sending: map[int64]sending{}, reserve: reserve}
 	if w.sql, err = prepareStatements(c); err != nil {
 		return nil, err
 	}
@@ -165,6 +172,15 @@ func (w *writer) begin() error {
 	if back > 0 {
 		w.store.log.Info("deliveries whose sending was interrupted are tried again", "count", back)
 	}
+	if err := w.turnBack(unixMilli(w.store.now())); err != nil {
+		return err
+	}
+	if w.store.version != "" {
+		err := w.once(`INSERT OR REPLACE INTO meta (name, value) VALUES ('relay', ?) RETURNING value`, func([]driver.Value) {}, w.store.version)
+		if err != nil {
+			return err
+		}
+	}
 	return w.once(`SELECT destination, count(*) FROM deliveries INDEXED BY deliveries_open WHERE finished IS NULL GROUP BY destination`,
 		func(row []driver.Value) {
 			w.open[text(row[0])] = int(number(row[1]))
@@ -172,11 +188,23 @@ func (w *writer) begin() error {
 		})
 }
 
+// turnBack mends the times of a clock that was set back since: what would be
+// due only when the clock has come so far again is due as if it had not been.
+func (w *writer) turnBack(now int64) error {
+	moved := 0
+	err := w.once(`UPDATE deliveries SET due = max(0, due - (updated - ?)), updated = ?
+		WHERE finished IS NULL AND updated > ? RETURNING seq`, func([]driver.Value) { moved++ }, now, now, now)
+	if moved > 0 {
+		w.store.log.Warn("the clock was set back since relay ran last; what waits is due by the clock of now", "deliveries", moved)
+	}
+	return err
+}
+
 // once prepares and runs a statement that the store needs a single time.
-func (w *writer) once(query string, each func(row []driver.Value)) error {
+func (w *writer) once(query string, each func(row []driver.Value), args ...driver.Value) error {
 	st, err := w.conn.prepare(query)
 	if err != nil {
 		return err
 	}
-	return st.query(each)
+	return st.query(each, args...)
 }

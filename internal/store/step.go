@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type detail struct {
 	Steps         []relay.Step         `json:"steps,omitempty"`
 	Request       *relay.Request       `json:"request,omitempty"`
 	Response      *relay.Response      `json:"response,omitempty"`
+	Resent        bool                 `json:"resent,omitempty"`
+	Resend        []byte               `json:"resend,omitempty"` // of an ambiguous attempt, while it is the last
 }
 
 // Step records outcomes and then claims due deliveries, in one transaction.
@@ -120,8 +123,8 @@ func (s *Store) Step(ctx context.Context, outcomes []relay.Outcome, claims []rel
 }
 
 func encodeDetail(a *relay.Attempt) (driver.Value, error) {
-	d := detail{Lost: a.Lost, TemplateError: a.TemplateError, Steps: a.Steps, Request: a.Request, Response: a.Response}
-	if !d.Lost && d.TemplateError == nil && len(a.Message) == 0 && len(d.Steps) == 0 && d.Request == nil && d.Response == nil {
+	d := detail{Lost: a.Lost, TemplateError: a.TemplateError, Steps: a.Steps, Request: a.Request, Response: a.Response, Resent: a.Resent, Resend: a.Resend}
+	if !d.Lost && !d.Resent && len(d.Resend) == 0 && d.TemplateError == nil && len(a.Message) == 0 && len(d.Steps) == 0 && d.Request == nil && d.Response == nil {
 		return nil, nil
 	}
 	rest, err := json.Marshal(d)
@@ -205,8 +208,11 @@ func (t *transaction) insertAttempt(o *relay.Outcome, attempt int64, detail driv
 	}
 	err := t.sql.insertAttempt.run(attemptKey(o.Seq, attempt), unixMilli(a.Started), a.DurationMS, string(a.Verdict),
 		a.Template, a.TemplateRevision, wait, a.Receipt, a.Error, detail)
-	if err != nil || attempt <= 2 {
+	switch {
+	case err != nil || attempt == 1:
 		return err
+	case attempt == 2:
+		return t.sql.forgetResend.run(attemptKey(o.Seq, 1))
 	}
 	return t.sql.slim.run(attemptKey(o.Seq, attempt-1))
 }
@@ -253,9 +259,26 @@ func (t *transaction) claim(claimed *[]relay.Claimed, c relay.ClaimRequest, clai
 	if err != nil || len(*claimed) == first {
 		return next, err
 	}
-	changed, _, err := t.sql.claim.exec(claim, t.nowMS, t.nowMS, c.Destination, direct, lastDue, lastSeq)
+	for i := first; i < len(*claimed); i++ {
+		if c := &(*claimed)[i]; c.Ambiguous > 0 {
+			if c.Resend, err = t.resend(attemptKey(c.Seq, int64(c.Attempt-1))); err != nil {
+				return next, err
+			}
+		}
+	}
+	changed, _, err := t.sql.claim.exec(claim, t.nowMS, t.nowMS, flag(c.Paced), c.Destination, direct, lastDue, lastSeq)
 	if err == nil && int(changed) != len(*claimed)-first {
 		err = fmt.Errorf("%d rows were chosen and %d taken", len(*claimed)-first, changed)
 	}
 	return next, err
+}
+
+// resend is what an attempt left behind to send the same again, if its outcome
+// is unknown.
+func (t *transaction) resend(attempt int64) (kept []byte, err error) {
+	encoded := ""
+	if err := t.sql.resend.query(func(row []driver.Value) { encoded = text(row[0]) }, attempt); err != nil {
+		return nil, err
+	}
+	return base64.StdEncoding.DecodeString(encoded)
 }

@@ -14,7 +14,8 @@
 //   - Opening the store gives back what a killed process was sending: pending,
 //     due, with the same attempt number.
 //   - A full disk refuses writes, undoes what was half written, and is over
-//     when there is room again. A failed sync or any other fault of the disk is
+//     when there is room again. What became of deliveries still finds the room
+//     that was kept for it (Options.Reserve). A failed sync or any other fault of the disk is
 //     final: after it the kernel may have forgotten pages, so the store answers
 //     everything with that fault, and [Store.Failed] reports it.
 //
@@ -58,17 +59,23 @@ type Options struct {
 	// MaxPendingPerDestination bounds those of one destination: what comes above
 	// it is stored as dead at once, with the reason "backlog full". 0: no bound.
 	MaxPendingPerDestination int
+	// Reserve is room on the disk that is given up for verdicts when the disk is
+	// full, in bytes. 0: none.
+	Reserve int64
+	// Version is relay's own, which a store tells to an older relay.
+	Version string
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
 }
 
 // Store is an open store. All methods may be called concurrently.
 type Store struct {
-	log    *slog.Logger
-	now    func() time.Time
-	limits limits
-	lock   *os.File
-	reads  *sql.DB
+	log     *slog.Logger
+	now     func() time.Time
+	limits  limits
+	version string
+	lock    *os.File
+	reads   *sql.DB
 
 	operations chan *operation
 	ended      chan struct{} // closed when the writer has ended
@@ -113,19 +120,20 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		}
 	}()
 	path := filepath.Join(dir, databaseFile)
-	if err := migrate(ctx, path); err != nil {
+	if err := migrate(ctx, path, o.Logger); err != nil {
 		return nil, explain(err)
 	}
 	s := &Store{
 		log:        o.Logger,
 		now:        o.Now,
 		limits:     limits{all: o.MaxPending, perDestination: o.MaxPendingPerDestination},
+		version:    o.Version,
 		lock:       lock,
 		operations: make(chan *operation, maxBatchOperations),
 		ended:      make(chan struct{}),
 		failed:     make(chan error, 1),
 	}
-	w, err := newWriter(ctx, s, path)
+	w, err := newWriter(ctx, s, path, newReserve(filepath.Join(dir, reserveFile), o.Reserve, o.Logger))
 	if err != nil {
 		return nil, explain(err)
 	}

@@ -25,6 +25,9 @@ const (
 // operation is a call that waits for the writer.
 type operation struct {
 	rows int // about how many it writes
+	// fresh brings something new: it is refused while the disk has room for
+	// verdicts only.
+	fresh bool
 	// apply does it within a transaction. It may be called again when that
 	// transaction failed, so it starts from nothing every time. An error that is
 	// no refusal undoes the transaction.
@@ -36,7 +39,16 @@ type operation struct {
 // is refused; once admitted the operation runs to its end even if ctx ends,
 // since "cancelled" must not stand for a change that is on disk after all.
 func (s *Store) write(ctx context.Context, rows int, apply func(*transaction) error) error {
-	op := &operation{rows: rows, apply: apply, done: make(chan error, 1)}
+	return s.do(ctx, &operation{rows: rows, apply: apply})
+}
+
+// bring is write for what is new: on a full disk it gives way to what is not.
+func (s *Store) bring(ctx context.Context, rows int, apply func(*transaction) error) error {
+	return s.do(ctx, &operation{rows: rows, apply: apply, fresh: true})
+}
+
+func (s *Store) do(ctx context.Context, op *operation) error {
+	op.done = make(chan error, 1)
 	if err := s.admit(ctx, op); err != nil {
 		return err
 	}
@@ -73,6 +85,7 @@ type writer struct {
 	sending  map[int64]sending
 	unsaved  int  // pages in the log since the last checkpoint
 	crowded  bool // the last checkpoint found the disk full; said once
+	reserve  *reserve
 	heldOver *operation
 }
 
@@ -166,6 +179,10 @@ func (w *writer) take(batch []*operation) []*operation {
 // somebody else holds the database, one wait is enough for all.
 func (w *writer) commit(batch []*operation) {
 	answers, err := w.transact(batch)
+	if len(batch) == 1 && !batch[0].fresh && errors.Is(err, relay.ErrDiskFull) && w.reserve.give() {
+		w.commit(batch)
+		return
+	}
 	if err == nil || len(batch) == 1 || busy(err) || w.store.usable() != nil {
 		for i, op := range batch {
 			if err != nil {
@@ -194,6 +211,10 @@ func (w *writer) transact(batch []*operation) (answers []error, err error) {
 		return nil, w.judge(err)
 	}
 	for i, op := range batch {
+		if op.fresh && !w.reserve.whole(w.store.now()) {
+			answers[i] = fmt.Errorf("%w, and what is left of it is for what became of deliveries", relay.ErrDiskFull)
+			continue
+		}
 		err := op.apply(t)
 		var no refusal
 		if errors.As(err, &no) {

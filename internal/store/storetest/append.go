@@ -217,6 +217,10 @@ func backlogFullDestination(b *bench) {
 	b.append(b.event("e4", "", "a", "b"))
 	_, err := b.Append(b.ctx, []relay.Accepted{b.event("e5", "", "c")})
 	b.is(err, relay.ErrBacklogFull)
+	full, nearly, err := b.Full(b.ctx)
+	b.must(err)
+	b.equal("full", full, []string{"a", "b"})
+	b.equal("nearly full", len(nearly), 0)
 	b.equal("waiting", events(b.claim("a", 10)), []string{"e1", "e2"})
 }
 

@@ -260,3 +260,27 @@ func reopenFence(b *bench) {
 	}
 	b.equal("state", b.rows(relay.DeliveryFilter{})[0].State, relay.StateSending)
 }
+
+func stepResend(b *bench) {
+	b.append(b.event("e1", "", "a"))
+	try := func(verdict relay.Verdict, resend string) relay.Claimed {
+		c := b.claim("a", 1)[0]
+		o := b.outcome(c, relay.StatePending, verdict)
+		o.Attempt.Resend, o.Attempt.Resent = []byte(resend), len(c.Resend) > 0
+		b.record(o)
+		return c
+	}
+	b.equal("at first", string(try(relay.Ambiguous, "one \x00\xff").Resend), "")
+	b.reopen(b.options)
+	b.equal("after an ambiguous one", string(try(relay.Ambiguous, "two").Resend), "one \x00\xff")
+	b.equal("and after another", string(try(relay.Temporary, "").Resend), "two")
+	b.equal("after a temporary one", string(try(relay.Ambiguous, "").Resend), "")
+	b.equal("after one that left nothing", string(try(relay.Temporary, "").Resend), "")
+	d, err := b.Delivery(b.ctx, b.rows(relay.DeliveryFilter{})[0].ID)
+	b.must(err)
+	var resent []bool
+	for _, a := range d.Log {
+		resent = append(resent, a.Resent)
+	}
+	b.equal("the log", resent, []bool{false, true, true, false, false})
+}

@@ -21,6 +21,7 @@ type Store interface {
 	EventByKey(ctx context.Context, key, source string) (relay.StoredEvent, error)
 	Backlogs(ctx context.Context) ([]relay.Backlog, error)
 	Dues(ctx context.Context) ([]relay.Due, error)
+	Full(ctx context.Context) (full, nearly []string, err error)
 	Pause(ctx context.Context, p relay.Pause) error
 	Resume(ctx context.Context, lane relay.Lane) error
 	Pauses(ctx context.Context) ([]relay.Pause, error)
@@ -28,6 +29,9 @@ type Store interface {
 	Restore(ctx context.Context, lane relay.Lane) error
 	Removals(ctx context.Context) ([]relay.Removal, error)
 	Bury(ctx context.Context, r relay.Removal, fallBack bool, limit int) (left bool, err error)
+	Pace(ctx context.Context, lane relay.Lane, since time.Time) (relay.Pace, error)
+	Expire(ctx context.Context, lane relay.Lane, due time.Time, reason string, limit int) (n int, fell []relay.Due, err error)
+	Size(ctx context.Context) (int64, error)
 	Prune(ctx context.Context, before time.Time, limit int) (deleted int, err error)
 	FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (made int, err error)
 	Replay(ctx context.Context, id string) (made string, lane relay.Lane, err error)
@@ -76,6 +80,7 @@ func Run(t *testing.T, open Open) {
 		{"step: waiting time is summed up", stepWaited},
 		{"step: an unknown state is refused", stepBadState},
 		{"step: bodies of middle attempts are dropped", stepSlims},
+		{"step: an ambiguous attempt leaves what it sent", stepResend},
 		{"reopen: what was being sent is due again with the same number", reopenSending},
 		{"reopen: a claim from before is lost", reopenFence},
 		{"pause: pending deliveries show as held", pauseHeld},
@@ -83,6 +88,10 @@ func Run(t *testing.T, open Open) {
 		{"removed: pending deliveries show as held, also after reopening", removedHeld},
 		{"removed: what waits is ended in steps, what is being sent is not", removedBuried},
 		{"removed: direct messages fall back where the channel is left", removedFallsBack},
+		{"pace: what was sent is told after reopening", paceReopened},
+		{"pace: a vendor's wait is told while somebody waits for it", paceWait},
+		{"expire: what is held for long ends, the oldest first", expireHeld},
+		{"expire: an expired look-up falls back", expireFallsBack},
 		{"direct: the parts of a destination are claimed and paused apart", directApart},
 		{"direct: a match is kept, and its delivery keeps its place", directMatch},
 		{"direct: a person gets one message", directTwin},
