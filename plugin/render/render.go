@@ -143,9 +143,29 @@ func (t *Template) Render(ctx context.Context, in Input) (Output, *relay.Templat
 	if err := ctx.Err(); err != nil {
 		return Output{}, &relay.TemplateError{File: t.name, Message: "not rendered: " + err.Error()}
 	}
+	out, accused, err := t.render(in)
+	if !accused {
+		return out, err
+	}
+	// The heap is the process's. Alone it shows whose fault that was.
+	done := in.Watch.clear()
+	defer done()
+	in.Watch = NewWatch()
+	if tell := in.GiveUp; tell != nil {
+		in.GiveUp = func(e *relay.TemplateError) {
+			done()
+			tell(e)
+		}
+	}
+	out, _, err = t.render(in)
+	return out, err
+}
+
+// render renders once; accused means that it was ended for the memory that it,
+// or another script beside it, used.
+func (t *Template) render(in Input) (out Output, accused bool, err *relay.TemplateError) {
 	s := t.open(in.Context, in.Seed)
-	var out Output
-	err := s.run(in.Watch, MaxTime, in.GiveUp, func() {
+	err = s.run(in.Watch, MaxTime, in.GiveUp, func() {
 		event, err := s.decode(in.Event)
 		if err != nil {
 			s.fail("the event is not usable JSON: %v", err)
@@ -153,7 +173,7 @@ func (t *Template) Render(ctx context.Context, in Input) (Output, *relay.Templat
 		out = s.output(s.call(event, s.contextObject()))
 	})
 	if err != nil {
-		return Output{}, err
+		return Output{}, err != ErrGivenUp && s.vigil.accused.Load(), err
 	}
-	return out, nil
+	return out, false, nil
 }

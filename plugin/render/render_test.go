@@ -323,6 +323,33 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestMemoryOfAnother: who runs beside a script that takes the memory is not
+// blamed for it, whatever it does meanwhile.
+func TestMemoryOfAnother(t *testing.T) {
+	watch := render.NewWatch()
+	scripts := map[string]string{
+		`const a = [new ArrayBuffer(1e8), new ArrayBuffer(1e8)]; for (;;) a.length`: "used more than 128 MiB of memory",
+		`for (;;) ;`: "took longer than 250 ms",
+		`const until = 20000; let n = 0; while (n < until) n++; return "n" + n`: "",
+	}
+	var all sync.WaitGroup
+	for source, want := range scripts {
+		template := newTemplate(t, source)
+		for range 2 {
+			all.Go(func() {
+				out, err := template.Render(context.Background(), render.Input{Event: []byte(event), Watch: watch})
+				switch {
+				case want == "" && (err != nil || out.Text != "n20000"):
+					t.Errorf("an innocent one: %q, %v", out.Text, err)
+				case want != "" && (err == nil || err.Message != want):
+					t.Errorf("%s: %v, want %s", source, err, want)
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
 // TestRenderIsGivenUp: a render that is deaf to its interrupt holds nobody up.
 func TestRenderIsGivenUp(t *testing.T) {
 	template := newTemplate(t, `const a = []; a.length = 1e8; return a.indexOf(1)`)

@@ -30,6 +30,7 @@ type scope struct {
 	answer   goja.Value // the export named answer
 	mentions []relay.Person
 	branded  [1]goja.StackFrame // where message() was last called
+	vigil    *vigil             // of the last run
 }
 
 func (t *Template) open(ctx Context, seed string) *scope {
@@ -63,6 +64,7 @@ func (s *scope) run(w *Watch, limit time.Duration, giveUp func(*relay.TemplateEr
 		}
 	}
 	vigil := s.watch(w, limit, giveUp)
+	s.vigil = vigil
 	defer func() {
 		// A panic here is an exception on its way out, or a fault of the engine,
 		// which must not take the process and other deliveries with it.

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +50,7 @@ type Watch struct {
 	slots chan struct{}
 	calm  atomic.Uint64 // what lived on the heap when it was last looked at
 	since atomic.Int64  // when that was, in Unix nanoseconds
+	one   sync.Mutex    // held while a script runs alone
 }
 
 // NewWatch makes the watch of a process.
@@ -84,6 +86,24 @@ func (w *Watch) leave() {
 	}
 }
 
+// shared reports whether other scripts run beside the one that asks.
+func (w *Watch) shared() bool { return w != nil && len(w.slots) > 1 }
+
+// clear waits until no other script runs and keeps it so until done is called,
+// once or more often.
+func (w *Watch) clear() (done func()) {
+	w.one.Lock()
+	for range cap(w.slots) {
+		w.enter()
+	}
+	return sync.OnceFunc(func() {
+		for range cap(w.slots) {
+			w.leave()
+		}
+		w.one.Unlock()
+	})
+}
+
 // heap is the size of what is allocated and not yet collected, and of what of it
 // lived at the last collection, in bytes.
 func heap() (all, live uint64) {
@@ -100,6 +120,8 @@ type vigil struct {
 	size    uint64                     // of what lived on the heap, when it started
 	giveUp  func(*relay.TemplateError) // nil: there is nothing else to do
 	name    string
+	watch   *Watch
+	accused atomic.Bool // of the process's memory, while others ran: it may be theirs
 	state   atomic.Int32
 	timer   *time.Timer
 }
@@ -114,7 +136,7 @@ const (
 // watch begins a vigil. It costs a timer; the rest only a script that is late.
 func (s *scope) watch(w *Watch, limit time.Duration, giveUp func(*relay.TemplateError)) *vigil {
 	now := time.Now()
-	v := &vigil{rt: s.rt, limit: limit, started: now, size: w.size(now), giveUp: giveUp, name: s.template.name}
+	v := &vigil{rt: s.rt, limit: limit, started: now, size: w.size(now), giveUp: giveUp, name: s.template.name, watch: w}
 	v.timer = time.AfterFunc(tick, v.keep)
 	return v
 }
@@ -144,6 +166,9 @@ func (v *vigil) keep() {
 			if time.Duration(ignored)*tick <= grace && !v.holds(hardMemory) || !v.state.CompareAndSwap(running, givenUp) {
 				continue
 			}
+			if memory && !v.holds(hardMemory) {
+				reason = tookLonger(v.limit) // true by now, and whose the memory is is not known
+			}
 			go v.ceiling()
 			v.giveUp(&relay.TemplateError{File: v.name, Fatal: true,
 				Message: reason + " and could not be interrupted: the engine was busy in one call, such as a sort or a regular expression"})
@@ -154,6 +179,7 @@ func (v *vigil) keep() {
 			sinceGC = 10 // a collection is not for nothing
 			if memory = v.holds(MaxMemory); memory {
 				reason = fmt.Sprintf("used more than %d MiB of memory", MaxMemory>>20)
+				v.accused.Store(v.watch.shared())
 			}
 		}
 		if reason != "" {
