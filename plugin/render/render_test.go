@@ -341,7 +341,7 @@ func TestMemoryOfAnother(t *testing.T) {
 				switch {
 				case want == "" && (err != nil || out.Text != "n20000"):
 					t.Errorf("an innocent one: %q, %v", out.Text, err)
-				case want != "" && (err == nil || err.Message != want):
+				case want != "" && (err == nil || err.Message != want && err.Message != "took longer than 250 ms"): // which comes first is open
 					t.Errorf("%s: %v, want %s", source, err, want)
 				}
 			})
