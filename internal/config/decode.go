@@ -21,6 +21,9 @@ func (l *loader) decode(cfg *Config, instance map[string]any) {
 		return
 	}
 	cfg.Store.Path, cfg.Templates = l.absolute(cfg.Store.Path), l.absolute(cfg.Templates)
+	if cfg.Plugins != "" {
+		cfg.Plugins = l.absolute(cfg.Plugins)
+	}
 	entryKeys, common := below(s, "$defs", "entry", "properties"), below(s, "$defs", "destination", "properties")
 	cfg.Entries = map[string]Entry{}
 	for name, value := range providers {

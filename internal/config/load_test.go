@@ -155,7 +155,11 @@ func TestTheShippedFileKnowsEveryKey(t *testing.T) {
 	comment := regexp.MustCompile(`(?m)^( *)# ( *(?:- |[A-Za-z0-9_.-]+:(?:\s|$)))`)
 	full := comment.ReplaceAllString(string(text), "$1$2")
 	o := options(map[string]string{"RELAY_TOKEN": "token-number-one", "RECEIVER_TOKEN": "token-number-four", "BYTEBASE_TOKEN": "token-number-two",
-		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X", "SLACK_EU_TOKEN": "token-number-five"})
+		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X", "SLACK_EU_TOKEN": "token-number-five",
+		"PAGERDUTY_KEY": "token-number-six"})
+	o.Plugins = func(config.Plugins) config.Found {
+		return config.Found{Schemas: map[string]config.Schemas{"pagerduty": {Provider: []byte(`{"properties":{"routing_key":{"type":"string","writeOnly":true}}}`)}}}
+	}
 	o.ReadFile = func(path string) ([]byte, error) {
 		if filepath.Base(path) == "relay.yaml" {
 			return []byte(full), nil

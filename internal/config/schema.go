@@ -20,7 +20,7 @@ var coreSchema []byte
 // versions use them, so a provider may not.
 var (
 	reservedTarget = []string{"recipients"}
-	reservedEntry  = []string{"command", "sha256", "memory", "automtls", "env"}
+	reservedEntry  = []string{"memory"}
 )
 
 // providerName is a name that can stand in a schema's pointers as it is.
@@ -87,8 +87,8 @@ func (l *loader) merge(root *node) schema {
 			served = append(served, name)
 			named[name] = schema{"allOf": []any{ref("entry"), ref("entry." + name)}}
 		}
-		defs["entry."+name] = l.owned(name, schemas.Provider, "entry."+name, below(defs, "entry", "properties"), reservedEntry)
-		defs["destination."+name] = l.owned(name, schemas.Destination, "destination."+name, below(defs, "destination", "properties"), reservedTarget)
+		defs["entry."+name] = l.owned(name, schemas.Provider, schemas.Unknown, "entry."+name, below(defs, "entry", "properties"), reservedEntry)
+		defs["destination."+name] = l.owned(name, schemas.Destination, schemas.Unknown, "destination."+name, below(defs, "destination", "properties"), reservedTarget)
 		entries = append(entries, when("use", []any{name}, "entry."+name))
 		targets = append(targets, when("provider", served, "destination."+name))
 	}
@@ -148,7 +148,7 @@ func anys(list []string) []any {
 
 // owned makes a definition of a provider's schema: it lets relay's own keys
 // pass, and nothing that neither side knows.
-func (l *loader) owned(provider string, data json.RawMessage, def string, common schema, reserved []string) schema {
+func (l *loader) owned(provider string, data json.RawMessage, unknown bool, def string, common schema, reserved []string) schema {
 	s := schema{}
 	wrong := func(format string, args ...any) schema {
 		l.problem(place{}, "", "the schema of provider %s: %s", provider, fmt.Sprintf(format, args...))
@@ -157,7 +157,10 @@ func (l *loader) owned(provider string, data json.RawMessage, def string, common
 	if !providerName.MatchString(provider) {
 		return wrong("a provider's name is made of lower case letters, digits and -")
 	}
-	if data != nil {
+	switch {
+	case unknown:
+		s = unknownSchema()
+	case data != nil:
 		var err error
 		if s, err = decodeSchema(data); err != nil {
 			return wrong("%s", err)
