@@ -83,8 +83,11 @@ func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb
 func (s *server) Check(_ context.Context, req *pluginpb.CheckRequest) (*pluginpb.CheckResponse, error) {
 	resp := &pluginpb.CheckResponse{}
 	for _, settings := range req.Settings {
-		_, problems := s.open(settings)
+		dest, problems := s.open(settings)
 		resp.Problems = append(resp.Problems, problems...)
+		if dest != nil {
+			resp.Opened = append(resp.Opened, dest.opened(settings.Revision))
+		}
 	}
 	return resp, nil
 }
@@ -121,6 +124,7 @@ func (s *server) open(in *pluginpb.Settings) (*configured, []*pluginpb.Problem) 
 	dest := &configured{masker: masker}
 	var problems []Problem
 	dest.channel, problems = s.provider.Open(settings)
+	ofChannel := len(problems)
 	if p, ok := s.provider.(DirectProvider); ok {
 		var more []Problem
 		dest.direct, more = p.OpenDirect(settings)
@@ -128,11 +132,12 @@ func (s *server) open(in *pluginpb.Settings) (*configured, []*pluginpb.Problem) 
 	}
 	var out []*pluginpb.Problem
 	usable := dest.channel != nil || dest.direct != nil
-	for _, p := range problems {
+	for i, p := range problems {
 		usable = usable && (p.Warning || p.NoChannel)
 		out = append(out, &pluginpb.Problem{
 			Revision: in.Revision, Provider: p.Provider, Pointer: p.Pointer,
 			Message: masker.Mask(p.Message), Warning: p.Warning, NoChannel: p.NoChannel,
+			Direct: i >= ofChannel,
 		})
 	}
 	if !usable {
@@ -167,7 +172,7 @@ func (s *server) Resolve(ctx context.Context, req *pluginpb.ResolveRequest) (*pl
 		if dest != nil {
 			m.Error = dest.masker.Mask(m.Error)
 		}
-		resp.Matches = append(resp.Matches, &pluginpb.Match{User: m.User, KeepMs: m.Keep.Milliseconds(), Report: encodeReport(&m.Report)})
+		resp.Matches = append(resp.Matches, &pluginpb.Match{User: m.User, KeepMs: m.Keep.Milliseconds(), Report: EncodeReport(&m.Report)})
 	}
 	return resp, nil
 }
@@ -207,11 +212,7 @@ func (s *server) PutTemplates(_ context.Context, req *pluginpb.PutTemplatesReque
 	defer s.mu.Unlock()
 	locales := map[string]*relay.Locales{}
 	for _, l := range req.Locales {
-		strings := make(map[string]map[string]string, len(l.Languages))
-		for language, texts := range l.Languages {
-			strings[language] = texts.Strings
-		}
-		locales[l.Revision] = &relay.Locales{Revision: l.Revision, Strings: strings}
+		locales[l.Revision] = DecodeLocales(l)
 	}
 	resp := &pluginpb.PutTemplatesResponse{}
 	old, next := *s.templates.Load(), map[string]template{}
@@ -413,7 +414,7 @@ func (w *work) finish() *pluginpb.Report {
 			w.report.TemplateError.Message = m.Mask(w.report.TemplateError.Message)
 		}
 	}
-	return encodeReport(&w.report)
+	return EncodeReport(&w.report)
 }
 
 // prepare goes the way of a delivery up to the request.
@@ -435,15 +436,15 @@ func (s *server) prepare(d *pluginpb.Delivery) *work {
 		w.report = relay.Report{Verdict: relay.MessageRefused, Error: err.Error()}
 		return w
 	}
-	rendered, ok := s.render(d, w)
+	templates := *s.templates.Load()
+	out, ok := Render(d, &w.report, func(revision string) (*render.Template, string) {
+		t := templates[revision]
+		return t.Template, t.name
+	})
 	if !ok {
 		return w
 	}
-	if rendered.Skipped() {
-		w.report.Verdict = relay.Skipped
-		return w
-	}
-	if w.request, err = w.place.Compose(w.delivery, rendered); err != nil {
+	if w.request, err = w.place.Compose(w.delivery, out.Rendered); err != nil {
 		w.request = nil
 		w.report.Verdict, w.report.Error = relay.MessageRefused, err.Error()
 		return w
@@ -452,45 +453,4 @@ func (s *server) prepare(d *pluginpb.Delivery) *work {
 		w.request.Method = "POST"
 	}
 	return w
-}
-
-// render runs the delivery's template, or its fallback where that one fails
-// and the destination wants it so. Without ok the report is final.
-func (s *server) render(d *pluginpb.Delivery, w *work) (r relay.Rendered, ok bool) {
-	templates := *s.templates.Load()
-	input := render.Input{
-		Event: d.Event, Seed: d.Id,
-		Context: render.Context{
-			Destination: d.Context.GetDestination(), Provider: d.Context.GetProvider(), Direct: d.Context.GetDirect(),
-			Recipient: d.Context.GetRecipient(), Language: d.Context.GetLanguage(), TimeZone: d.Context.GetTimeZone(),
-			Now: w.delivery.Now,
-		},
-	}
-	run := func(revision string) (render.Output, *relay.TemplateError) {
-		t, ok := templates[revision]
-		if !ok {
-			return render.Output{}, &relay.TemplateError{File: revision, Message: "the plugin does not have this template revision"}
-		}
-		w.report.Template, w.report.TemplateRevision = t.name, revision
-		return t.Render(context.Background(), input)
-	}
-	out, failed := run(d.Template)
-	if failed != nil {
-		w.report.TemplateError = failed
-		switch relay.TemplateErrors(d.TemplateErrors) {
-		case relay.TemplateErrorsRetry:
-			w.report.Verdict, w.report.Error = relay.Temporary, failed.Error()
-			return relay.Rendered{}, false
-		case relay.TemplateErrorsDead:
-			w.report.Verdict, w.report.Error = relay.MessageRefused, failed.Error()
-			return relay.Rendered{}, false
-		}
-		var again *relay.TemplateError
-		if out, again = run(d.Fallback); again != nil {
-			w.report.Verdict, w.report.Error = relay.Temporary, again.Error()
-			return relay.Rendered{}, false
-		}
-	}
-	w.report.Message = out.JSON
-	return out.Rendered, true
 }

@@ -472,8 +472,12 @@ func (x *CheckRequest) GetSettings() []*Settings {
 }
 
 type CheckResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Problems      []*Problem             `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Problems []*Problem             `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	// What relay must know of usable settings before it sends anything, by
+	// revision. Of settings that are not listed relay assumes a channel with the
+	// limits of Describe, and direct messages where the plugin describes them.
+	Opened        []*Opened `protobuf:"bytes,2,rep,name=opened,proto3" json:"opened,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -515,6 +519,170 @@ func (x *CheckResponse) GetProblems() []*Problem {
 	return nil
 }
 
+func (x *CheckResponse) GetOpened() []*Opened {
+	if x != nil {
+		return x.Opened
+	}
+	return nil
+}
+
+// What settings come to.
+type Opened struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"` // of the settings
+	Channel  bool                   `protobuf:"varint,2,opt,name=channel,proto3" json:"channel,omitempty"`  // there is a place to send to
+	Windows  []*Window              `protobuf:"bytes,3,rep,name=windows,proto3" json:"windows,omitempty"`   // its limits; empty: Limits.rate, for each destination apart
+	Direct   bool                   `protobuf:"varint,4,opt,name=direct,proto3" json:"direct,omitempty"`    // people can be reached
+	// Names the credentials of direct messages: destinations with the same
+	// account share pauses and what is known of people. No secret: hash it.
+	Account       string    `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"`
+	DirectWindows []*Window `protobuf:"bytes,6,rep,name=direct_windows,json=directWindows,proto3" json:"direct_windows,omitempty"` // the limits of direct messages
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Opened) Reset() {
+	*x = Opened{}
+	mi := &file_provider_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Opened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Opened) ProtoMessage() {}
+
+func (x *Opened) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Opened.ProtoReflect.Descriptor instead.
+func (*Opened) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Opened) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *Opened) GetChannel() bool {
+	if x != nil {
+		return x.Channel
+	}
+	return false
+}
+
+func (x *Opened) GetWindows() []*Window {
+	if x != nil {
+		return x.Windows
+	}
+	return nil
+}
+
+func (x *Opened) GetDirect() bool {
+	if x != nil {
+		return x.Direct
+	}
+	return false
+}
+
+func (x *Opened) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Opened) GetDirectWindows() []*Window {
+	if x != nil {
+		return x.DirectWindows
+	}
+	return nil
+}
+
+// A documented limit: in every window of per_ms at most count messages start,
+// over all destinations of the provider with the same key.
+type Window struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`      // names what the vendor counts; no secret: hash it
+	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"` // 0: only waits that the vendor asks for
+	PerMs         int64                  `protobuf:"varint,3,opt,name=per_ms,json=perMs,proto3" json:"per_ms,omitempty"`
+	PerUser       bool                   `protobuf:"varint,4,opt,name=per_user,json=perUser,proto3" json:"per_user,omitempty"` // each person counts apart
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Window) Reset() {
+	*x = Window{}
+	mi := &file_provider_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Window) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Window) ProtoMessage() {}
+
+func (x *Window) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Window.ProtoReflect.Descriptor instead.
+func (*Window) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Window) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Window) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Window) GetPerMs() int64 {
+	if x != nil {
+		return x.PerMs
+	}
+	return 0
+}
+
+func (x *Window) GetPerUser() bool {
+	if x != nil {
+		return x.PerUser
+	}
+	return false
+}
+
 type Problem struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Revision string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`  // of the settings at fault
@@ -524,14 +692,16 @@ type Problem struct {
 	Warning  bool                   `protobuf:"varint,5,opt,name=warning,proto3" json:"warning,omitempty"`
 	// The settings name no channel. That is a fault, unless the destination has
 	// direct messages that never fall back to a channel.
-	NoChannel     bool `protobuf:"varint,6,opt,name=no_channel,json=noChannel,proto3" json:"no_channel,omitempty"`
+	NoChannel bool `protobuf:"varint,6,opt,name=no_channel,json=noChannel,proto3" json:"no_channel,omitempty"`
+	// It is about direct messages: of no interest to a destination that wants none.
+	Direct        bool `protobuf:"varint,7,opt,name=direct,proto3" json:"direct,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_provider_proto_msgTypes[7]
+	mi := &file_provider_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +713,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[7]
+	mi := &file_provider_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +726,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{7}
+	return file_provider_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Problem) GetRevision() string {
@@ -601,6 +771,13 @@ func (x *Problem) GetNoChannel() bool {
 	return false
 }
 
+func (x *Problem) GetDirect() bool {
+	if x != nil {
+		return x.Direct
+	}
+	return false
+}
+
 type ConfigureRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Settings      []*Settings            `protobuf:"bytes,1,rep,name=settings,proto3" json:"settings,omitempty"`
@@ -610,7 +787,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_provider_proto_msgTypes[8]
+	mi := &file_provider_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +799,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[8]
+	mi := &file_provider_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +812,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{8}
+	return file_provider_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ConfigureRequest) GetSettings() []*Settings {
@@ -654,7 +831,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_provider_proto_msgTypes[9]
+	mi := &file_provider_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +843,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[9]
+	mi := &file_provider_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +856,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{9}
+	return file_provider_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ConfigureResponse) GetProblems() []*Problem {
@@ -701,7 +878,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_provider_proto_msgTypes[10]
+	mi := &file_provider_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +890,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[10]
+	mi := &file_provider_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +903,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{10}
+	return file_provider_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Template) GetRevision() string {
@@ -767,7 +944,7 @@ type Locales struct {
 
 func (x *Locales) Reset() {
 	*x = Locales{}
-	mi := &file_provider_proto_msgTypes[11]
+	mi := &file_provider_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +956,7 @@ func (x *Locales) String() string {
 func (*Locales) ProtoMessage() {}
 
 func (x *Locales) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[11]
+	mi := &file_provider_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +969,7 @@ func (x *Locales) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Locales.ProtoReflect.Descriptor instead.
 func (*Locales) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{11}
+	return file_provider_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Locales) GetRevision() string {
@@ -818,7 +995,7 @@ type Strings struct {
 
 func (x *Strings) Reset() {
 	*x = Strings{}
-	mi := &file_provider_proto_msgTypes[12]
+	mi := &file_provider_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +1007,7 @@ func (x *Strings) String() string {
 func (*Strings) ProtoMessage() {}
 
 func (x *Strings) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[12]
+	mi := &file_provider_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +1020,7 @@ func (x *Strings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Strings.ProtoReflect.Descriptor instead.
 func (*Strings) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{12}
+	return file_provider_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Strings) GetStrings() map[string]string {
@@ -863,7 +1040,7 @@ type PutTemplatesRequest struct {
 
 func (x *PutTemplatesRequest) Reset() {
 	*x = PutTemplatesRequest{}
-	mi := &file_provider_proto_msgTypes[13]
+	mi := &file_provider_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1052,7 @@ func (x *PutTemplatesRequest) String() string {
 func (*PutTemplatesRequest) ProtoMessage() {}
 
 func (x *PutTemplatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[13]
+	mi := &file_provider_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1065,7 @@ func (x *PutTemplatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplatesRequest.ProtoReflect.Descriptor instead.
 func (*PutTemplatesRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{13}
+	return file_provider_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PutTemplatesRequest) GetTemplates() []*Template {
@@ -914,7 +1091,7 @@ type PutTemplatesResponse struct {
 
 func (x *PutTemplatesResponse) Reset() {
 	*x = PutTemplatesResponse{}
-	mi := &file_provider_proto_msgTypes[14]
+	mi := &file_provider_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1103,7 @@ func (x *PutTemplatesResponse) String() string {
 func (*PutTemplatesResponse) ProtoMessage() {}
 
 func (x *PutTemplatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[14]
+	mi := &file_provider_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1116,7 @@ func (x *PutTemplatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplatesResponse.ProtoReflect.Descriptor instead.
 func (*PutTemplatesResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{14}
+	return file_provider_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PutTemplatesResponse) GetMissing() []string {
@@ -959,7 +1136,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_provider_proto_msgTypes[15]
+	mi := &file_provider_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1148,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[15]
+	mi := &file_provider_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1161,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{15}
+	return file_provider_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeliverRequest) GetDeliveries() []*Delivery {
@@ -1010,7 +1187,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_provider_proto_msgTypes[16]
+	mi := &file_provider_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1199,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[16]
+	mi := &file_provider_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1212,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{16}
+	return file_provider_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeliverResponse) GetResults() []*Result {
@@ -1058,15 +1235,18 @@ type Delivery struct {
 	TemplateErrors string                 `protobuf:"bytes,9,opt,name=template_errors,json=templateErrors,proto3" json:"template_errors,omitempty"` // fallback, retry or dead
 	Context        *Context               `protobuf:"bytes,10,opt,name=context,proto3" json:"context,omitempty"`
 	TimeoutMs      int64                  `protobuf:"varint,11,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // of the whole attempt
-	Message        []byte                 `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`                       // what to send, where the plugin has no engine
-	User           string                 `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"`                             // of a direct message: the vendor's id of the recipient
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What to send, where the plugin has no engine; then there is no template.
+	// JSON of what a template made: a portable message, which is an object with
+	// "$relay": 1; the vendor's own object; or a string, which is plain text.
+	Message       []byte `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`
+	User          string `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"` // of a direct message: the vendor's id of the recipient
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_provider_proto_msgTypes[17]
+	mi := &file_provider_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1258,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[17]
+	mi := &file_provider_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1271,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{17}
+	return file_provider_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Delivery) GetTicket() uint64 {
@@ -1201,7 +1381,7 @@ type Context struct {
 
 func (x *Context) Reset() {
 	*x = Context{}
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1393,7 @@ func (x *Context) String() string {
 func (*Context) ProtoMessage() {}
 
 func (x *Context) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1406,7 @@ func (x *Context) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Context.ProtoReflect.Descriptor instead.
 func (*Context) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{18}
+	return file_provider_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Context) GetDestination() string {
@@ -1288,7 +1468,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1480,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1493,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{19}
+	return file_provider_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Result) GetTicket() uint64 {
@@ -1351,7 +1531,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1363,7 +1543,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1376,7 +1556,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{20}
+	return file_provider_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Report) GetVerdict() Verdict {
@@ -1477,7 +1657,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1669,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1682,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{21}
+	return file_provider_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Step) GetName() string {
@@ -1552,7 +1732,7 @@ type TemplateError struct {
 
 func (x *TemplateError) Reset() {
 	*x = TemplateError{}
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1744,7 @@ func (x *TemplateError) String() string {
 func (*TemplateError) ProtoMessage() {}
 
 func (x *TemplateError) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1757,7 @@ func (x *TemplateError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TemplateError.ProtoReflect.Descriptor instead.
 func (*TemplateError) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{22}
+	return file_provider_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TemplateError) GetFile() string {
@@ -1620,7 +1800,7 @@ type HTTPRequest struct {
 
 func (x *HTTPRequest) Reset() {
 	*x = HTTPRequest{}
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1632,7 +1812,7 @@ func (x *HTTPRequest) String() string {
 func (*HTTPRequest) ProtoMessage() {}
 
 func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1645,7 +1825,7 @@ func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPRequest.ProtoReflect.Descriptor instead.
 func (*HTTPRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{23}
+	return file_provider_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HTTPRequest) GetMethod() string {
@@ -1687,7 +1867,7 @@ type HTTPResponse struct {
 
 func (x *HTTPResponse) Reset() {
 	*x = HTTPResponse{}
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1879,7 @@ func (x *HTTPResponse) String() string {
 func (*HTTPResponse) ProtoMessage() {}
 
 func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1892,7 @@ func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPResponse.ProtoReflect.Descriptor instead.
 func (*HTTPResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{24}
+	return file_provider_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HTTPResponse) GetStatus() uint32 {
@@ -1748,7 +1928,7 @@ type ResolveRequest struct {
 
 func (x *ResolveRequest) Reset() {
 	*x = ResolveRequest{}
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +1940,7 @@ func (x *ResolveRequest) String() string {
 func (*ResolveRequest) ProtoMessage() {}
 
 func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +1953,7 @@ func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveRequest.ProtoReflect.Descriptor instead.
 func (*ResolveRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{25}
+	return file_provider_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResolveRequest) GetSettings() string {
@@ -1813,7 +1993,7 @@ type ResolveResponse struct {
 
 func (x *ResolveResponse) Reset() {
 	*x = ResolveResponse{}
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +2005,7 @@ func (x *ResolveResponse) String() string {
 func (*ResolveResponse) ProtoMessage() {}
 
 func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +2018,7 @@ func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveResponse.ProtoReflect.Descriptor instead.
 func (*ResolveResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{26}
+	return file_provider_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResolveResponse) GetMatches() []*Match {
@@ -1859,7 +2039,7 @@ type Match struct {
 
 func (x *Match) Reset() {
 	*x = Match{}
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2051,7 @@ func (x *Match) String() string {
 func (*Match) ProtoMessage() {}
 
 func (x *Match) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2064,7 @@ func (x *Match) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Match.ProtoReflect.Descriptor instead.
 func (*Match) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{27}
+	return file_provider_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Match) GetUser() string {
@@ -1917,7 +2097,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +2109,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2122,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{28}
+	return file_provider_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PreviewRequest) GetDelivery() *Delivery {
@@ -1961,7 +2141,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2153,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,12 +2166,127 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{29}
+	return file_provider_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PreviewResponse) GetReport() *Report {
 	if x != nil {
 		return x.Report
+	}
+	return nil
+}
+
+type RenderRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Delivery *Delivery              `protobuf:"bytes,1,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	// The programs that it names; without code where the child knows them.
+	Templates     []*Template `protobuf:"bytes,2,rep,name=templates,proto3" json:"templates,omitempty"`
+	Locales       []*Locales  `protobuf:"bytes,3,rep,name=locales,proto3" json:"locales,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenderRequest) Reset() {
+	*x = RenderRequest{}
+	mi := &file_provider_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenderRequest) ProtoMessage() {}
+
+func (x *RenderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenderRequest.ProtoReflect.Descriptor instead.
+func (*RenderRequest) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *RenderRequest) GetDelivery() *Delivery {
+	if x != nil {
+		return x.Delivery
+	}
+	return nil
+}
+
+func (x *RenderRequest) GetTemplates() []*Template {
+	if x != nil {
+		return x.Templates
+	}
+	return nil
+}
+
+func (x *RenderRequest) GetLocales() []*Locales {
+	if x != nil {
+		return x.Locales
+	}
+	return nil
+}
+
+type RenderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The template's part of the report. With a verdict it is the end of the
+	// delivery; without one, report.message is what to send.
+	Report        *Report  `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	Missing       []string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"` // revisions that came without code and are not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenderResponse) Reset() {
+	*x = RenderResponse{}
+	mi := &file_provider_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenderResponse) ProtoMessage() {}
+
+func (x *RenderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenderResponse.ProtoReflect.Descriptor instead.
+func (*RenderResponse) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RenderResponse) GetReport() *Report {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
+func (x *RenderResponse) GetMissing() []string {
+	if x != nil {
+		return x.Missing
 	}
 	return nil
 }
@@ -2006,7 +2301,7 @@ type CompileRequest struct {
 
 func (x *CompileRequest) Reset() {
 	*x = CompileRequest{}
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2313,7 @@ func (x *CompileRequest) String() string {
 func (*CompileRequest) ProtoMessage() {}
 
 func (x *CompileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2326,7 @@ func (x *CompileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileRequest.ProtoReflect.Descriptor instead.
 func (*CompileRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{30}
+	return file_provider_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CompileRequest) GetFiles() map[string][]byte {
@@ -2057,7 +2352,7 @@ type CompileResponse struct {
 
 func (x *CompileResponse) Reset() {
 	*x = CompileResponse{}
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2364,7 @@ func (x *CompileResponse) String() string {
 func (*CompileResponse) ProtoMessage() {}
 
 func (x *CompileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2377,7 @@ func (x *CompileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileResponse.ProtoReflect.Descriptor instead.
 func (*CompileResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{31}
+	return file_provider_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CompileResponse) GetCompiled() []*Compiled {
@@ -2104,7 +2399,7 @@ type Compiled struct {
 
 func (x *Compiled) Reset() {
 	*x = Compiled{}
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2411,7 @@ func (x *Compiled) String() string {
 func (*Compiled) ProtoMessage() {}
 
 func (x *Compiled) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2424,7 @@ func (x *Compiled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Compiled.ProtoReflect.Descriptor instead.
 func (*Compiled) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{32}
+	return file_provider_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Compiled) GetName() string {
@@ -2171,7 +2466,7 @@ type ConvertRequest struct {
 
 func (x *ConvertRequest) Reset() {
 	*x = ConvertRequest{}
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2183,7 +2478,7 @@ func (x *ConvertRequest) String() string {
 func (*ConvertRequest) ProtoMessage() {}
 
 func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2196,7 +2491,7 @@ func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertRequest.ProtoReflect.Descriptor instead.
 func (*ConvertRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{33}
+	return file_provider_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ConvertRequest) GetScript() *Template {
@@ -2231,7 +2526,7 @@ type ConvertResponse struct {
 
 func (x *ConvertResponse) Reset() {
 	*x = ConvertResponse{}
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2538,7 @@ func (x *ConvertResponse) String() string {
 func (*ConvertResponse) ProtoMessage() {}
 
 func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2551,7 @@ func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertResponse.ProtoReflect.Descriptor instead.
 func (*ConvertResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{34}
+	return file_provider_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ConvertResponse) GetEvents() []byte {
@@ -2290,7 +2585,7 @@ type AnswerRequest struct {
 
 func (x *AnswerRequest) Reset() {
 	*x = AnswerRequest{}
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2597,7 @@ func (x *AnswerRequest) String() string {
 func (*AnswerRequest) ProtoMessage() {}
 
 func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2610,7 @@ func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{35}
+	return file_provider_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AnswerRequest) GetScript() *Template {
@@ -2345,7 +2640,7 @@ type AnswerResponse struct {
 
 func (x *AnswerResponse) Reset() {
 	*x = AnswerResponse{}
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +2652,7 @@ func (x *AnswerResponse) String() string {
 func (*AnswerResponse) ProtoMessage() {}
 
 func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +2665,7 @@ func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerResponse.ProtoReflect.Descriptor instead.
 func (*AnswerResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{36}
+	return file_provider_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AnswerResponse) GetCustom() bool {
@@ -2437,9 +2732,22 @@ const file_provider_proto_rawDesc = "" +
 	"\bprovider\x18\x04 \x01(\fR\bprovider\x12\x16\n" +
 	"\x06target\x18\x05 \x01(\fR\x06target\"E\n" +
 	"\fCheckRequest\x125\n" +
-	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\"E\n" +
+	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\"v\n" +
 	"\rCheckResponse\x124\n" +
-	"\bproblems\x18\x01 \x03(\v2\x18.relay.plugin.v1.ProblemR\bproblems\"\xae\x01\n" +
+	"\bproblems\x18\x01 \x03(\v2\x18.relay.plugin.v1.ProblemR\bproblems\x12/\n" +
+	"\x06opened\x18\x02 \x03(\v2\x17.relay.plugin.v1.OpenedR\x06opened\"\xe3\x01\n" +
+	"\x06Opened\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\tR\brevision\x12\x18\n" +
+	"\achannel\x18\x02 \x01(\bR\achannel\x121\n" +
+	"\awindows\x18\x03 \x03(\v2\x17.relay.plugin.v1.WindowR\awindows\x12\x16\n" +
+	"\x06direct\x18\x04 \x01(\bR\x06direct\x12\x18\n" +
+	"\aaccount\x18\x05 \x01(\tR\aaccount\x12>\n" +
+	"\x0edirect_windows\x18\x06 \x03(\v2\x17.relay.plugin.v1.WindowR\rdirectWindows\"b\n" +
+	"\x06Window\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x15\n" +
+	"\x06per_ms\x18\x03 \x01(\x03R\x05perMs\x12\x19\n" +
+	"\bper_user\x18\x04 \x01(\bR\aperUser\"\xc6\x01\n" +
 	"\aProblem\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\bR\bprovider\x12\x18\n" +
@@ -2447,7 +2755,8 @@ const file_provider_proto_rawDesc = "" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12\x18\n" +
 	"\awarning\x18\x05 \x01(\bR\awarning\x12\x1d\n" +
 	"\n" +
-	"no_channel\x18\x06 \x01(\bR\tnoChannel\"I\n" +
+	"no_channel\x18\x06 \x01(\bR\tnoChannel\x12\x16\n" +
+	"\x06direct\x18\a \x01(\bR\x06direct\"I\n" +
 	"\x10ConfigureRequest\x125\n" +
 	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\"I\n" +
 	"\x11ConfigureResponse\x124\n" +
@@ -2563,7 +2872,14 @@ const file_provider_proto_rawDesc = "" +
 	"\x0ePreviewRequest\x125\n" +
 	"\bdelivery\x18\x01 \x01(\v2\x19.relay.plugin.v1.DeliveryR\bdelivery\"B\n" +
 	"\x0fPreviewResponse\x12/\n" +
-	"\x06report\x18\x01 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xa6\x01\n" +
+	"\x06report\x18\x01 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xb3\x01\n" +
+	"\rRenderRequest\x125\n" +
+	"\bdelivery\x18\x01 \x01(\v2\x19.relay.plugin.v1.DeliveryR\bdelivery\x127\n" +
+	"\ttemplates\x18\x02 \x03(\v2\x19.relay.plugin.v1.TemplateR\ttemplates\x122\n" +
+	"\alocales\x18\x03 \x03(\v2\x18.relay.plugin.v1.LocalesR\alocales\"[\n" +
+	"\x0eRenderResponse\x12/\n" +
+	"\x06report\x18\x01 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\x12\x18\n" +
+	"\amissing\x18\x02 \x03(\tR\amissing\"\xa6\x01\n" +
 	"\x0eCompileRequest\x12@\n" +
 	"\x05files\x18\x01 \x03(\v2*.relay.plugin.v1.CompileRequest.FilesEntryR\x05files\x12\x18\n" +
 	"\aentries\x18\x02 \x03(\tR\aentries\x1a8\n" +
@@ -2612,11 +2928,12 @@ const file_provider_proto_rawDesc = "" +
 	"\fPutTemplates\x12$.relay.plugin.v1.PutTemplatesRequest\x1a%.relay.plugin.v1.PutTemplatesResponse\x12P\n" +
 	"\aDeliver\x12\x1f.relay.plugin.v1.DeliverRequest\x1a .relay.plugin.v1.DeliverResponse(\x010\x01\x12L\n" +
 	"\aResolve\x12\x1f.relay.plugin.v1.ResolveRequest\x1a .relay.plugin.v1.ResolveResponse\x12L\n" +
-	"\aPreview\x12\x1f.relay.plugin.v1.PreviewRequest\x1a .relay.plugin.v1.PreviewResponse2\xf0\x01\n" +
+	"\aPreview\x12\x1f.relay.plugin.v1.PreviewRequest\x1a .relay.plugin.v1.PreviewResponse2\xbb\x02\n" +
 	"\aScripts\x12L\n" +
 	"\aCompile\x12\x1f.relay.plugin.v1.CompileRequest\x1a .relay.plugin.v1.CompileResponse\x12L\n" +
 	"\aConvert\x12\x1f.relay.plugin.v1.ConvertRequest\x1a .relay.plugin.v1.ConvertResponse\x12I\n" +
-	"\x06Answer\x12\x1e.relay.plugin.v1.AnswerRequest\x1a\x1f.relay.plugin.v1.AnswerResponseB0Z.github.com/relay-sidecar/relay/plugin/pluginpbb\x06proto3"
+	"\x06Answer\x12\x1e.relay.plugin.v1.AnswerRequest\x1a\x1f.relay.plugin.v1.AnswerResponse\x12I\n" +
+	"\x06Render\x12\x1e.relay.plugin.v1.RenderRequest\x1a\x1f.relay.plugin.v1.RenderResponseB0Z.github.com/relay-sidecar/relay/plugin/pluginpbb\x06proto3"
 
 var (
 	file_provider_proto_rawDescOnce sync.Once
@@ -2631,7 +2948,7 @@ func file_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_provider_proto_goTypes = []any{
 	(Verdict)(0),                 // 0: relay.plugin.v1.Verdict
 	(*DescribeRequest)(nil),      // 1: relay.plugin.v1.DescribeRequest
@@ -2641,103 +2958,116 @@ var file_provider_proto_goTypes = []any{
 	(*Settings)(nil),             // 5: relay.plugin.v1.Settings
 	(*CheckRequest)(nil),         // 6: relay.plugin.v1.CheckRequest
 	(*CheckResponse)(nil),        // 7: relay.plugin.v1.CheckResponse
-	(*Problem)(nil),              // 8: relay.plugin.v1.Problem
-	(*ConfigureRequest)(nil),     // 9: relay.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),    // 10: relay.plugin.v1.ConfigureResponse
-	(*Template)(nil),             // 11: relay.plugin.v1.Template
-	(*Locales)(nil),              // 12: relay.plugin.v1.Locales
-	(*Strings)(nil),              // 13: relay.plugin.v1.Strings
-	(*PutTemplatesRequest)(nil),  // 14: relay.plugin.v1.PutTemplatesRequest
-	(*PutTemplatesResponse)(nil), // 15: relay.plugin.v1.PutTemplatesResponse
-	(*DeliverRequest)(nil),       // 16: relay.plugin.v1.DeliverRequest
-	(*DeliverResponse)(nil),      // 17: relay.plugin.v1.DeliverResponse
-	(*Delivery)(nil),             // 18: relay.plugin.v1.Delivery
-	(*Context)(nil),              // 19: relay.plugin.v1.Context
-	(*Result)(nil),               // 20: relay.plugin.v1.Result
-	(*Report)(nil),               // 21: relay.plugin.v1.Report
-	(*Step)(nil),                 // 22: relay.plugin.v1.Step
-	(*TemplateError)(nil),        // 23: relay.plugin.v1.TemplateError
-	(*HTTPRequest)(nil),          // 24: relay.plugin.v1.HTTPRequest
-	(*HTTPResponse)(nil),         // 25: relay.plugin.v1.HTTPResponse
-	(*ResolveRequest)(nil),       // 26: relay.plugin.v1.ResolveRequest
-	(*ResolveResponse)(nil),      // 27: relay.plugin.v1.ResolveResponse
-	(*Match)(nil),                // 28: relay.plugin.v1.Match
-	(*PreviewRequest)(nil),       // 29: relay.plugin.v1.PreviewRequest
-	(*PreviewResponse)(nil),      // 30: relay.plugin.v1.PreviewResponse
-	(*CompileRequest)(nil),       // 31: relay.plugin.v1.CompileRequest
-	(*CompileResponse)(nil),      // 32: relay.plugin.v1.CompileResponse
-	(*Compiled)(nil),             // 33: relay.plugin.v1.Compiled
-	(*ConvertRequest)(nil),       // 34: relay.plugin.v1.ConvertRequest
-	(*ConvertResponse)(nil),      // 35: relay.plugin.v1.ConvertResponse
-	(*AnswerRequest)(nil),        // 36: relay.plugin.v1.AnswerRequest
-	(*AnswerResponse)(nil),       // 37: relay.plugin.v1.AnswerResponse
-	nil,                          // 38: relay.plugin.v1.Locales.LanguagesEntry
-	nil,                          // 39: relay.plugin.v1.Strings.StringsEntry
-	nil,                          // 40: relay.plugin.v1.HTTPRequest.HeadersEntry
-	nil,                          // 41: relay.plugin.v1.HTTPResponse.HeadersEntry
-	nil,                          // 42: relay.plugin.v1.CompileRequest.FilesEntry
+	(*Opened)(nil),               // 8: relay.plugin.v1.Opened
+	(*Window)(nil),               // 9: relay.plugin.v1.Window
+	(*Problem)(nil),              // 10: relay.plugin.v1.Problem
+	(*ConfigureRequest)(nil),     // 11: relay.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),    // 12: relay.plugin.v1.ConfigureResponse
+	(*Template)(nil),             // 13: relay.plugin.v1.Template
+	(*Locales)(nil),              // 14: relay.plugin.v1.Locales
+	(*Strings)(nil),              // 15: relay.plugin.v1.Strings
+	(*PutTemplatesRequest)(nil),  // 16: relay.plugin.v1.PutTemplatesRequest
+	(*PutTemplatesResponse)(nil), // 17: relay.plugin.v1.PutTemplatesResponse
+	(*DeliverRequest)(nil),       // 18: relay.plugin.v1.DeliverRequest
+	(*DeliverResponse)(nil),      // 19: relay.plugin.v1.DeliverResponse
+	(*Delivery)(nil),             // 20: relay.plugin.v1.Delivery
+	(*Context)(nil),              // 21: relay.plugin.v1.Context
+	(*Result)(nil),               // 22: relay.plugin.v1.Result
+	(*Report)(nil),               // 23: relay.plugin.v1.Report
+	(*Step)(nil),                 // 24: relay.plugin.v1.Step
+	(*TemplateError)(nil),        // 25: relay.plugin.v1.TemplateError
+	(*HTTPRequest)(nil),          // 26: relay.plugin.v1.HTTPRequest
+	(*HTTPResponse)(nil),         // 27: relay.plugin.v1.HTTPResponse
+	(*ResolveRequest)(nil),       // 28: relay.plugin.v1.ResolveRequest
+	(*ResolveResponse)(nil),      // 29: relay.plugin.v1.ResolveResponse
+	(*Match)(nil),                // 30: relay.plugin.v1.Match
+	(*PreviewRequest)(nil),       // 31: relay.plugin.v1.PreviewRequest
+	(*PreviewResponse)(nil),      // 32: relay.plugin.v1.PreviewResponse
+	(*RenderRequest)(nil),        // 33: relay.plugin.v1.RenderRequest
+	(*RenderResponse)(nil),       // 34: relay.plugin.v1.RenderResponse
+	(*CompileRequest)(nil),       // 35: relay.plugin.v1.CompileRequest
+	(*CompileResponse)(nil),      // 36: relay.plugin.v1.CompileResponse
+	(*Compiled)(nil),             // 37: relay.plugin.v1.Compiled
+	(*ConvertRequest)(nil),       // 38: relay.plugin.v1.ConvertRequest
+	(*ConvertResponse)(nil),      // 39: relay.plugin.v1.ConvertResponse
+	(*AnswerRequest)(nil),        // 40: relay.plugin.v1.AnswerRequest
+	(*AnswerResponse)(nil),       // 41: relay.plugin.v1.AnswerResponse
+	nil,                          // 42: relay.plugin.v1.Locales.LanguagesEntry
+	nil,                          // 43: relay.plugin.v1.Strings.StringsEntry
+	nil,                          // 44: relay.plugin.v1.HTTPRequest.HeadersEntry
+	nil,                          // 45: relay.plugin.v1.HTTPResponse.HeadersEntry
+	nil,                          // 46: relay.plugin.v1.CompileRequest.FilesEntry
 }
 var file_provider_proto_depIdxs = []int32{
 	4,  // 0: relay.plugin.v1.DescribeResponse.limits:type_name -> relay.plugin.v1.Limits
 	3,  // 1: relay.plugin.v1.DescribeResponse.direct:type_name -> relay.plugin.v1.Direct
 	5,  // 2: relay.plugin.v1.CheckRequest.settings:type_name -> relay.plugin.v1.Settings
-	8,  // 3: relay.plugin.v1.CheckResponse.problems:type_name -> relay.plugin.v1.Problem
-	5,  // 4: relay.plugin.v1.ConfigureRequest.settings:type_name -> relay.plugin.v1.Settings
-	8,  // 5: relay.plugin.v1.ConfigureResponse.problems:type_name -> relay.plugin.v1.Problem
-	38, // 6: relay.plugin.v1.Locales.languages:type_name -> relay.plugin.v1.Locales.LanguagesEntry
-	39, // 7: relay.plugin.v1.Strings.strings:type_name -> relay.plugin.v1.Strings.StringsEntry
-	11, // 8: relay.plugin.v1.PutTemplatesRequest.templates:type_name -> relay.plugin.v1.Template
-	12, // 9: relay.plugin.v1.PutTemplatesRequest.locales:type_name -> relay.plugin.v1.Locales
-	18, // 10: relay.plugin.v1.DeliverRequest.deliveries:type_name -> relay.plugin.v1.Delivery
-	20, // 11: relay.plugin.v1.DeliverResponse.results:type_name -> relay.plugin.v1.Result
-	19, // 12: relay.plugin.v1.Delivery.context:type_name -> relay.plugin.v1.Context
-	21, // 13: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
-	0,  // 14: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
-	23, // 15: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
-	24, // 16: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
-	25, // 17: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
-	22, // 18: relay.plugin.v1.Report.steps:type_name -> relay.plugin.v1.Step
-	24, // 19: relay.plugin.v1.Step.request:type_name -> relay.plugin.v1.HTTPRequest
-	25, // 20: relay.plugin.v1.Step.response:type_name -> relay.plugin.v1.HTTPResponse
-	40, // 21: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
-	41, // 22: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
-	28, // 23: relay.plugin.v1.ResolveResponse.matches:type_name -> relay.plugin.v1.Match
-	21, // 24: relay.plugin.v1.Match.report:type_name -> relay.plugin.v1.Report
-	18, // 25: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
-	21, // 26: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
-	42, // 27: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
-	33, // 28: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
-	23, // 29: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
-	11, // 30: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
-	23, // 31: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
-	11, // 32: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
-	23, // 33: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
-	13, // 34: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
-	1,  // 35: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
-	6,  // 36: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
-	9,  // 37: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
-	14, // 38: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
-	16, // 39: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
-	26, // 40: relay.plugin.v1.Provider.Resolve:input_type -> relay.plugin.v1.ResolveRequest
-	29, // 41: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
-	31, // 42: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
-	34, // 43: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
-	36, // 44: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
-	2,  // 45: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
-	7,  // 46: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
-	10, // 47: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
-	15, // 48: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
-	17, // 49: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
-	27, // 50: relay.plugin.v1.Provider.Resolve:output_type -> relay.plugin.v1.ResolveResponse
-	30, // 51: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
-	32, // 52: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
-	35, // 53: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
-	37, // 54: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
-	45, // [45:55] is the sub-list for method output_type
-	35, // [35:45] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	10, // 3: relay.plugin.v1.CheckResponse.problems:type_name -> relay.plugin.v1.Problem
+	8,  // 4: relay.plugin.v1.CheckResponse.opened:type_name -> relay.plugin.v1.Opened
+	9,  // 5: relay.plugin.v1.Opened.windows:type_name -> relay.plugin.v1.Window
+	9,  // 6: relay.plugin.v1.Opened.direct_windows:type_name -> relay.plugin.v1.Window
+	5,  // 7: relay.plugin.v1.ConfigureRequest.settings:type_name -> relay.plugin.v1.Settings
+	10, // 8: relay.plugin.v1.ConfigureResponse.problems:type_name -> relay.plugin.v1.Problem
+	42, // 9: relay.plugin.v1.Locales.languages:type_name -> relay.plugin.v1.Locales.LanguagesEntry
+	43, // 10: relay.plugin.v1.Strings.strings:type_name -> relay.plugin.v1.Strings.StringsEntry
+	13, // 11: relay.plugin.v1.PutTemplatesRequest.templates:type_name -> relay.plugin.v1.Template
+	14, // 12: relay.plugin.v1.PutTemplatesRequest.locales:type_name -> relay.plugin.v1.Locales
+	20, // 13: relay.plugin.v1.DeliverRequest.deliveries:type_name -> relay.plugin.v1.Delivery
+	22, // 14: relay.plugin.v1.DeliverResponse.results:type_name -> relay.plugin.v1.Result
+	21, // 15: relay.plugin.v1.Delivery.context:type_name -> relay.plugin.v1.Context
+	23, // 16: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
+	0,  // 17: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
+	25, // 18: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
+	26, // 19: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
+	27, // 20: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
+	24, // 21: relay.plugin.v1.Report.steps:type_name -> relay.plugin.v1.Step
+	26, // 22: relay.plugin.v1.Step.request:type_name -> relay.plugin.v1.HTTPRequest
+	27, // 23: relay.plugin.v1.Step.response:type_name -> relay.plugin.v1.HTTPResponse
+	44, // 24: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
+	45, // 25: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
+	30, // 26: relay.plugin.v1.ResolveResponse.matches:type_name -> relay.plugin.v1.Match
+	23, // 27: relay.plugin.v1.Match.report:type_name -> relay.plugin.v1.Report
+	20, // 28: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
+	23, // 29: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
+	20, // 30: relay.plugin.v1.RenderRequest.delivery:type_name -> relay.plugin.v1.Delivery
+	13, // 31: relay.plugin.v1.RenderRequest.templates:type_name -> relay.plugin.v1.Template
+	14, // 32: relay.plugin.v1.RenderRequest.locales:type_name -> relay.plugin.v1.Locales
+	23, // 33: relay.plugin.v1.RenderResponse.report:type_name -> relay.plugin.v1.Report
+	46, // 34: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
+	37, // 35: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
+	25, // 36: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
+	13, // 37: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
+	25, // 38: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
+	13, // 39: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
+	25, // 40: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
+	15, // 41: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
+	1,  // 42: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
+	6,  // 43: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
+	11, // 44: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
+	16, // 45: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
+	18, // 46: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
+	28, // 47: relay.plugin.v1.Provider.Resolve:input_type -> relay.plugin.v1.ResolveRequest
+	31, // 48: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
+	35, // 49: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
+	38, // 50: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
+	40, // 51: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
+	33, // 52: relay.plugin.v1.Scripts.Render:input_type -> relay.plugin.v1.RenderRequest
+	2,  // 53: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
+	7,  // 54: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
+	12, // 55: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
+	17, // 56: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
+	19, // 57: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
+	29, // 58: relay.plugin.v1.Provider.Resolve:output_type -> relay.plugin.v1.ResolveResponse
+	32, // 59: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
+	36, // 60: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
+	39, // 61: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
+	41, // 62: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
+	34, // 63: relay.plugin.v1.Scripts.Render:output_type -> relay.plugin.v1.RenderResponse
+	53, // [53:64] is the sub-list for method output_type
+	42, // [42:53] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
@@ -2751,7 +3081,7 @@ func file_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_proto_rawDesc), len(file_provider_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   42,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
