@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -11,7 +13,6 @@ import (
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/scripts"
-	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/templates"
 )
 
@@ -19,21 +20,24 @@ import (
 // the store or listening; online it asks the vendors about the credentials for
 // direct messages, too. An error that is a config.Problems names every fault.
 func Check(ctx context.Context, o Options, online bool) (warnings []relay.Problem, err error) {
-	a := &App{o: o, masker: &relay.Masker{}}
-	cfg, warnings, err := a.loadConfig()
-	if err != nil {
-		return warnings, err
-	}
 	dir, err := os.MkdirTemp("", "relay-")
 	if err != nil {
-		return warnings, fmt.Errorf("make a directory for the script child: %w", err)
+		return nil, fmt.Errorf("make a directory for plugins: %w", err)
 	}
-	host, err := pluginhost.New(pluginhost.Options{Executable: o.Executable, Dir: dir, Logger: discardLogger()})
+	defer os.RemoveAll(dir)
+	a := &App{o: o, masker: &relay.Masker{}}
+	a.host, err = pluginhost.New(pluginhost.Options{
+		Executable: o.Executable, Dir: filepath.Join(dir, "run"), Copies: filepath.Join(dir, "plugins"), Accept: acceptable, Logger: discardLogger(), Mask: a.masker.Mask,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer a.host.Close()
+	cfg, warnings, err := a.loadConfig(ctx, true)
 	if err != nil {
 		return warnings, err
 	}
-	defer host.Close()
-	child := host.Scripts()
+	child := a.host.Scripts()
 	defer child.Close()
 	library := scripts.NewLibrary(scripts.Options{
 		BuiltIn: templates.FS(), Dir: cfg.Templates, Compiler: scripts.NewClient(child), Logger: discardLogger(),
@@ -53,16 +57,20 @@ func Check(ctx context.Context, o Options, online bool) (warnings []relay.Proble
 	return warnings, nil
 }
 
+// everyFault is a refusal with what third parties' plugins find, too.
+func everyFault(ctx context.Context, o Options, err error) error {
+	if _, more := Check(ctx, o, false); more != nil && errors.As(more, new(config.Problems)) {
+		return more
+	}
+	return err
+}
+
 // probeTimeout bounds what one vendor is asked.
 const probeTimeout = 30 * time.Second
 
 // probe asks the vendors about the credentials that direct messages use, each
 // of them once.
 func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.Problem) {
-	providers := map[string]plugin.Provider{}
-	for _, p := range a.o.Providers {
-		providers[p.Describe().Name] = p
-	}
 	asked := map[string]bool{}
 	for _, d := range cfg.Destinations {
 		account, reaches := cfg.direct[d.Name]
@@ -70,8 +78,8 @@ func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.P
 			continue
 		}
 		asked[account.id] = true
-		prober, ok := open(providers[d.Use], d, cfg.Entries[d.Entry]).direct.(plugin.Prober)
-		if !ok {
+		prober := cfg.catalogue.open(d, cfg.Entries[d.Entry]).prober
+		if prober == nil {
 			continue
 		}
 		bounded, cancel := context.WithTimeout(ctx, probeTimeout)

@@ -43,7 +43,9 @@ func (a *App) Reload(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	running := a.current.Load()
-	cfg, warnings, err := a.loadConfig()
+	defer a.host.Refresh() // a plugin's executable may be what has changed
+	defer a.host.Forget()
+	cfg, warnings, err := a.loadConfig(ctx, false)
 	if err == nil {
 		err = needsRestart(running.cfg.Config, cfg.Config)
 	}
@@ -52,7 +54,7 @@ func (a *App) Reload(ctx context.Context) error {
 		// Its files are watched, so that mending one of them is noticed (after a
 		// swap, which watches those of what runs); the templates are taken up all
 		// the same.
-		defer a.watcher.Set(slices.Concat(running.cfg.Files, cfg.Files, []string{running.cfg.Templates}))
+		defer a.watcher.Set(slices.Concat(running.cfg.watched(), cfg.watched()))
 		cfg = running.cfg
 	} else {
 		a.refused, a.said = nil, ""
@@ -63,7 +65,7 @@ func (a *App) Reload(ctx context.Context) error {
 		set = running.templates
 	}
 	switch {
-	case cfg.Revision != running.cfg.Revision || set.Revision != running.templates.Revision:
+	case cfg.Revision != running.cfg.Revision || cfg.catalogue.revision() != running.cfg.catalogue.revision() || set.Revision != running.templates.Revision:
 		a.swap(ctx, cfg, set)
 	case set != running.templates: // the same programs, other problems
 		next := *running
@@ -135,6 +137,17 @@ func (a *App) logMissingTemplates() {
 	for _, p := range missingTemplates(now.cfg.Config, now.templates) {
 		a.logger.Error("template missing; one is found by the event's type instead", "problem", p.Error())
 	}
+}
+
+// watched is what a configuration is made from.
+func (l loaded) watched() []string {
+	all := append(slices.Clone(l.Files), l.catalogue.files()...)
+	for _, dir := range []string{l.Templates, l.Plugins} {
+		if dir != "" {
+			all = append(all, dir)
+		}
+	}
+	return all
 }
 
 func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {

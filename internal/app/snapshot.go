@@ -27,6 +27,7 @@ type snapshot struct {
 type destination struct {
 	config.Destination
 	provider *pluginhost.Provider
+	unknown  bool           // the plugin could not say yet what it is: nothing is sent
 	named    *relay.Program // the template that it names; nil: found by the event's type
 	account  *account       // nil: it cannot reach people
 }
@@ -67,13 +68,13 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
 			Provider: cfg.Entries[d.Entry].Settings, Target: d.Settings,
 		})
-		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Provider(d.Use), named: set.Named(d.Template), account: reaches}
+		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Use(cfg.catalogue.source(d.Use)), unknown: cfg.unknown[d.Name], named: set.Named(d.Template), account: reaches}
 	}
 	next.routes = route.New(wanted, cfg.people.Complete)
 	for name, setup := range setups {
 		// One that cannot be told is started anew with the setup; its
 		// deliveries wait for that.
-		if _, err := a.host.Provider(name).Apply(ctx, *setup); err != nil {
+		if _, err := a.host.Use(cfg.catalogue.source(name)).Apply(ctx, *setup); err != nil {
 			a.logger.Warn("plugin did not take its settings and is started anew", "plugin", name, "error", err)
 		}
 	}
@@ -82,7 +83,8 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	a.guard.Set(guardRules(cfg.Config))
 	a.engine.SetDestinations(lanes)
 	a.host.Keep(func(name string) bool { return setups[name] != nil })
-	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
+	a.host.Forget()
+	a.watcher.Set(cfg.watched())
 }
 
 // knowsPeople reports whether there is more to know of people than events say.
@@ -140,24 +142,27 @@ func (a *App) Answer(ctx context.Context, p *relay.Program, result []byte) (int,
 // Ready reports whether the destination's provider takes deliveries now.
 func (a *App) Ready(name string) bool {
 	d := a.current.Load().destinations[name]
-	return d != nil && d.provider.Ready()
+	return d != nil && d.ready()
 }
+
+func (d *destination) ready() bool { return !d.unknown && d.provider.Ready() }
 
 // Send hands a delivery to its provider with the settings and the template of
 // this moment.
 func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 	now := a.current.Load()
 	d := now.destinations[c.Destination]
-	if d == nil || c.Part == relay.PartDirect && d.account == nil {
+	if d == nil || d.unknown || c.Part == relay.PartDirect && d.account == nil {
 		return relay.ErrUnavailable
 	}
 	program := d.named
 	if program == nil {
 		program = now.templates.Find(d.Use, c.EventType)
 	}
+	fallback := now.templates.BuiltIn(d.Use, c.EventType)
 	out := &pluginpb.Delivery{
 		Id: c.ID, Attempt: uint32(c.Attempt), Settings: d.Revision, EventId: c.EventID, Event: c.Event,
-		Template: program.Revision, Fallback: now.templates.BuiltIn(d.Use, c.EventType).Revision,
+		Template: program.Revision, Fallback: fallback.Revision,
 		TemplateErrors: string(d.TemplateErrors), TimeoutMs: d.Timeout.Milliseconds(),
 		Context: &pluginpb.Context{
 			Destination: d.Name, Provider: d.Use, Language: d.Language, TimeZone: d.TimeZone, NowMs: c.Created.UnixMilli(),
@@ -169,6 +174,10 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)
 		done = a.forgetRefused(d, c.User, done)
+	}
+	if !d.provider.Renders() {
+		a.work.Go(func() { a.renderAndDeliver(d, out, program, fallback, done) })
+		return nil
 	}
 	return d.provider.Deliver(out, done)
 }

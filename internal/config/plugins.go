@@ -1,10 +1,14 @@
 package config
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // Plugin is a provider that the file names, as far as it may be a third
@@ -168,7 +172,40 @@ func Usable(name string, s Schemas) error {
 	l.owned(name, s.Provider, false, "entry."+name, below(defs, "entry", "properties"), reservedEntry)
 	l.owned(name, s.Destination, false, "destination."+name, below(defs, "destination", "properties"), reservedTarget)
 	for _, p := range l.problems {
-		return fmt.Errorf("%s", p.Message)
+		return errors.New(p.Message)
+	}
+	return nil
+}
+
+// Fits reports what in an entry's and a destination's own settings the schemas
+// of their provider do not take.
+func Fits(name string, s Schemas, entry, target json.RawMessage) error {
+	return errors.Join(fits(name, s.Provider, entry), fits(name, s.Destination, target))
+}
+
+func fits(name string, data, settings json.RawMessage) error {
+	l := newLoader("", Options{})
+	own := l.owned(name, data, false, "own", nil, nil)
+	for _, p := range l.problems {
+		return errors.New(p.Message)
+	}
+	compiled, err := compile(schema{"$defs": schema{"own": own}, "$ref": "#/$defs/own"})
+	if err != nil {
+		return err
+	}
+	value, err := decodeSchema(settings)
+	if err != nil {
+		return err
+	}
+	var invalid *jsonschema.ValidationError
+	if err := compiled.Validate(value); errors.As(err, &invalid) {
+		for len(invalid.Causes) > 0 {
+			invalid = invalid.Causes[0]
+		}
+		// The validator's own words repeat values, which may be secret.
+		return fmt.Errorf("/%s does not fit its schema (%s)", strings.Join(invalid.InstanceLocation, "/"), strings.Join(invalid.ErrorKind.KeywordPath(), "/"))
+	} else if err != nil {
+		return err
 	}
 	return nil
 }

@@ -27,8 +27,15 @@ type Asked struct {
 	Description
 	// Revision names what answers: other answers may come from another one.
 	Revision string
-	session  *session
+	session  *session // nil: it does not run now, and this is what it said before
+	failure  error    // then: why
 }
+
+// Runs reports whether there is a process that can check settings.
+func (a *Asked) Runs() bool { return a.session != nil }
+
+// Failure is why there is none.
+func (a *Asked) Failure() error { return a.failure }
 
 // Ask finds the plugin of a source for questions about settings: the process
 // that runs from it, or else a new one, which [Host.Use] takes over and
@@ -40,6 +47,11 @@ func (h *Host) Ask(ctx context.Context, s Source) (*Asked, error) {
 	if p != nil && p.source().same(s) {
 		if running := p.session.Load(); running != nil {
 			return asked(p.image.Load(), running), nil
+		}
+		if known := p.known.Load(); known != nil {
+			known := *known
+			known.session, known.failure = nil, p.failure()
+			return &known, nil
 		}
 		return nil, p.failure()
 	}
@@ -69,6 +81,9 @@ func asked(m *image, s *session) *Asked {
 
 // Check asks about settings.
 func (a *Asked) Check(ctx context.Context, settings []*pluginpb.Settings) (*pluginpb.CheckResponse, error) {
+	if a.session == nil {
+		return nil, a.failure
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	resp, err := a.session.client.Check(ctx, &pluginpb.CheckRequest{Settings: settings})

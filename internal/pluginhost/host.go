@@ -215,6 +215,7 @@ const (
 	StateStarting State = "starting"
 	StateReady    State = "ready"
 	StateBackoff  State = "restarting" // it ended or did not start; waiting before the next try
+	StateUnused   State = "unused"     // no enabled destination names it
 )
 
 // Status is what operators see of a plugin.

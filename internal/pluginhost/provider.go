@@ -38,6 +38,8 @@ type Provider struct {
 	next    atomic.Pointer[Source] // where it comes from after the next Apply
 	image   atomic.Pointer[image]  // what it was last started from; nil: it never was
 
+	known atomic.Pointer[Asked] // what the last process said of itself
+
 	mu       sync.Mutex // guards the fields below, and is held while a session learns a setup
 	status   Status
 	setup    Setup
@@ -231,6 +233,7 @@ func (p *Provider) install(ctx context.Context, s *session, m *image) ([]*plugin
 	}
 	s.image = m
 	p.image.Store(m)
+	p.known.Store(asked(m, s))
 	p.status.State, p.status.PID, p.status.Version, p.status.Error = StateReady, s.proc.PID, s.description.Version, ""
 	p.logger.Info("plugin started", "pid", s.proc.PID, "version", s.description.Version)
 	p.session.Store(s)

@@ -26,6 +26,7 @@ var errReplaced = errors.New("another process took over")
 // where there is one. It is called with mu held.
 func (p *Provider) move(ctx context.Context, to Source) ([]*pluginpb.Problem, error) {
 	p.from.Store(&to)
+	p.known.Store(nil)
 	p.host.mu.Lock()
 	c := p.host.candidates[p.name]
 	delete(p.host.candidates, p.name)
