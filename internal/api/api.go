@@ -79,6 +79,7 @@ type Door struct {
 	Log          Log
 	Destinations Destinations
 	Status       func() any                         // the body of GET /v1/status
+	Plugins      func() any                         // the body of GET /v1/plugins
 	Ready        func() (ok bool, details any)      // the body of GET /readyz; ok: events can be accepted
 	Reload       func(context.Context) (any, error) // the body of POST /v1/reload; an error is a refusal
 	Logger       *slog.Logger
@@ -286,6 +287,9 @@ func (d *Door) change(w http.ResponseWriter, r *http.Request, name string, err e
 
 // ShowStatus is the handler of GET /v1/status.
 func (d *Door) ShowStatus(w http.ResponseWriter, _ *http.Request) { write(w, d.Status()) }
+
+// ListPlugins is the handler of GET /v1/plugins.
+func (d *Door) ListPlugins(w http.ResponseWriter, _ *http.Request) { write(w, d.Plugins()) }
 
 // Healthz is the handler of GET /healthz: the process answers.
 func (d *Door) Healthz(w http.ResponseWriter, _ *http.Request) {

@@ -114,7 +114,7 @@ func explain(c Command, err error, cmd *exec.Cmd, words string) error {
 		e.Hint = "a plugin prints its handshake line first of all"
 	case strings.HasPrefix(text, "plugin exited before"), line != nil && line[1] == "":
 		e.What = "ended before its handshake (" + cmd.ProcessState.String() + ")" + said
-		e.Hint = "run relay plugin check on it"
+		e.Hint = "a plugin prints its handshake line and goes on running"
 	case line != nil, strings.HasPrefix(text, "error parsing core protocol version"):
 		what := ""
 		if line != nil {

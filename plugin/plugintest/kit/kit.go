@@ -23,11 +23,11 @@ import (
 // Case is what the kit must know of a plugin to try all of it. In every string of
 // it, ${VENDOR} stands for the URL of the vendor's stand-in.
 type Case struct {
-	Provider json.RawMessage `json:"provider"` // settings of the `providers` entry
-	Target   json.RawMessage `json:"target"`   // the destination's own keys
-	Answer   Answer          `json:"answer"`   // how the vendor says yes; default: 200 {}
-	Classes  []Class         `json:"classes"`  // what else it says, and what that means; default: by HTTP status
-	Refused  []Refused       `json:"refused"`  // settings that must be refused
+	Provider json.RawMessage `json:"provider,omitempty"` // settings of the `providers` entry
+	Target   json.RawMessage `json:"target,omitempty"`   // the destination's own keys
+	Answer   Answer          `json:"answer"`             // how the vendor says yes; default: 200 {}
+	Classes  []Class         `json:"classes"`            // what else it says, and what that means; default: by HTTP status
+	Refused  []Refused       `json:"refused"`            // settings that must be refused
 	// Idempotency says where the vendor's deduplication key stands in a request.
 	Idempotency *Place `json:"idempotency"`
 }
@@ -49,8 +49,8 @@ type Class struct {
 
 // Refused are settings with a fault.
 type Refused struct {
-	Provider json.RawMessage `json:"provider"` // default: the good ones
-	Target   json.RawMessage `json:"target"`
+	Provider json.RawMessage `json:"provider,omitempty"` // default: the good ones
+	Target   json.RawMessage `json:"target,omitempty"`
 	Pointer  string          `json:"pointer"` // JSON pointer to the value at fault
 }
 
@@ -158,7 +158,7 @@ func Check(ctx context.Context, p Plugin) []Result {
 		began := time.Now()
 		switch detail, err := "", error(nil); {
 		case broken:
-			r.Outcome, r.Detail = Skipped, "what comes before it must work first"
+			r.Outcome, r.Detail = Skipped, notReached
 		default:
 			detail, err = c.run(t, ctx)
 			r.Detail = detail
@@ -178,6 +178,9 @@ func Check(ctx context.Context, p Plugin) []Result {
 	return all
 }
 
+// notReached is said of checks that what failed before leaves no sense in.
+const notReached = "what comes before it must work first"
+
 // Good reports whether nothing failed.
 func Good(results []Result) bool {
 	for _, r := range results {
@@ -193,6 +196,9 @@ func Print(w io.Writer, results []Result) {
 	counts := map[Outcome]int{}
 	for _, r := range results {
 		counts[r.Outcome]++
+		if r.Detail == notReached {
+			continue
+		}
 		detail := strings.ReplaceAll(r.Detail, "\n", "\n"+strings.Repeat(" ", 35))
 		fmt.Fprintf(w, "%-8s  %-23s  %s\n", r.Outcome, r.Name, detail)
 	}
