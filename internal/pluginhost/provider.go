@@ -128,10 +128,13 @@ func (p *Provider) run(ctx context.Context) {
 		}
 	}()
 	var wait backoff
+	said := ""
 	for {
-		started := time.Now()
+		var lived time.Duration // of a process that was ready
 		s, err := p.open(ctx)
 		if err == nil {
+			started := time.Now()
+			said = ""
 			p.host.o.OnReady(p.name)
 			if !p.source().builtIn() {
 				p.host.o.OnChange(p.name)
@@ -141,7 +144,7 @@ func (p *Provider) run(ctx context.Context) {
 			case <-s.ended:
 			}
 			p.session.CompareAndSwap(s, nil)
-			err = s.reason
+			err, lived = s.reason, time.Since(started)
 			p.retire(s)
 		}
 		if ctx.Err() != nil {
@@ -150,16 +153,26 @@ func (p *Provider) run(ctx context.Context) {
 		if p.session.Load() != nil {
 			continue // another one took over
 		}
-		delay := wait.next(time.Since(started))
-		p.note(func(st *Status) { st.State, st.PID, st.Error = StateBackoff, 0, p.host.o.Mask(err.Error()) })
-		p.logger.Error("plugin does not run", "error", p.host.o.Mask(err.Error()), "restart_in", delay)
+		delay, words := wait.next(lived), p.host.o.Mask(err.Error())
+		p.note(func(st *Status) { st.State, st.PID, st.Error = StateBackoff, 0, words })
+		level := slog.LevelError
+		if words == said {
+			level = slog.LevelDebug // it was said, and the status goes on saying it
+		}
+		said = words
+		p.logger.Log(ctx, level, "plugin does not run", "error", words, "restart_in", delay)
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.again:
 		case <-time.After(delay):
 		}
-		p.note(func(st *Status) { st.State = StateStarting; st.Restarts++ })
+		p.note(func(st *Status) {
+			if p.session.Load() == nil { // else another one took over meanwhile
+				st.State = StateStarting
+				st.Restarts++
+			}
+		})
 	}
 }
 

@@ -22,6 +22,8 @@ import (
 const (
 	// callTimeout bounds every call that is no delivery.
 	callTimeout = 10 * time.Second
+	// describeTimeout bounds Describe, which needs neither settings nor network.
+	describeTimeout = 5 * time.Second
 	// graceTime is what a delivery may take beyond its own timeout before its
 	// plugin counts as hung; cancelTime is when it is told to stop.
 	graceTime  = 5 * time.Second
@@ -78,12 +80,12 @@ func newSession(ctx context.Context, source Source, proc *launch.Process, logger
 		file = "plugin " + name
 	}
 	client := pluginpb.NewProviderClient(proc.Conn)
-	callCtx, cancelCall := context.WithTimeout(ctx, callTimeout)
+	callCtx, cancelCall := context.WithTimeout(ctx, describeTimeout)
 	defer cancelCall()
 	who, err := client.Describe(callCtx, &pluginpb.DescribeRequest{})
 	switch {
 	case err != nil && status.Code(err) == codes.DeadlineExceeded:
-		return nil, &launch.Error{File: file, What: fmt.Sprintf("does not answer Describe within %s", callTimeout), Hint: "Describe is answered at once, without network"}
+		return nil, &launch.Error{File: file, What: fmt.Sprintf("does not answer Describe within %s", describeTimeout), Hint: "Describe is answered at once, without network"}
 	case err != nil && source.AutoMTLS && status.Code(err) == codes.Unavailable:
 		return nil, &launch.Error{File: file, What: "cannot be spoken to: " + status.Convert(err).Message(), Hint: "does it do AutoMTLS? take automtls: true out if not"}
 	case err != nil:

@@ -21,6 +21,7 @@ import (
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/relay-sidecar/relay/plugin"
 )
@@ -28,6 +29,8 @@ import (
 const (
 	// startTimeout bounds a plugin's way to its handshake.
 	startTimeout = 10 * time.Second
+	// connectTimeout bounds the first words on the socket.
+	connectTimeout = 3 * time.Second
 	// stopTimeout bounds a plugin's own way out before it is killed.
 	stopTimeout = 2 * time.Second
 )
@@ -91,6 +94,8 @@ func Start(c Command) (*Process, error) {
 		SyncStdout:       strayOutput{c.Logger, c.Mask},
 		SyncStderr:       strayOutput{c.Logger, c.Mask},
 		GRPCDialOptions: []grpc.DialOption{
+			// The other end is on this machine: what does not speak now never will.
+			grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(plugin.MaxFrame), grpc.MaxCallSendMsgSize(plugin.MaxFrame)),
 		},
 	})
