@@ -10,11 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
@@ -378,5 +383,33 @@ func TestExampleHasTheProtocol(t *testing.T) {
 	}
 	if string(text) != pluginpb.Source {
 		t.Error("examples/plugin-node/provider.proto differs; copy plugin/pluginpb/provider.proto there")
+	}
+}
+
+// The transcript of docs/plugins.md is made of the protocol's own messages.
+func TestTranscriptIsTrue(t *testing.T) {
+	text, err := os.ReadFile("../../docs/plugins.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?s)```json (\\w+)\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(found) < 9 {
+		t.Fatalf("found only %d messages", len(found))
+	}
+	for _, m := range found {
+		kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName("relay.plugin.v1." + m[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := protojson.Unmarshal([]byte(m[2]), kind.New().Interface()); err != nil {
+			t.Errorf("%s: %v", m[1], err)
+		}
+	}
+	for _, keys := range [][]string{kit.ReservedEntry, kit.ReservedTarget} {
+		for _, key := range keys {
+			if !strings.Contains(string(text), "`"+key+"`") {
+				t.Errorf("it does not say that the key %s is relay's own", key)
+			}
+		}
 	}
 }

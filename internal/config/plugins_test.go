@@ -3,10 +3,12 @@ package config_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/relay-sidecar/relay/internal/config"
+	"github.com/relay-sidecar/relay/plugin/plugintest/kit"
 )
 
 // What the file says about plugins is asked about before anything is judged,
@@ -76,6 +78,54 @@ func TestUsable(t *testing.T) {
 		err := config.Usable("x", config.Schemas{Destination: json.RawMessage(schema)})
 		if got := fmt.Sprint(err); want == "" && err != nil || !strings.HasPrefix(got, want) && want != "" {
 			t.Errorf("%s: got %q, want %q", schema, got, want)
+		}
+	}
+}
+
+// The kit tells authors which keys are relay's own.
+func TestTheKitKnowsTheReservedKeys(t *testing.T) {
+	for _, key := range kit.ReservedTarget {
+		if err := config.Usable("x", config.Schemas{Destination: json.RawMessage(fmt.Sprintf(`{"properties":{%q:{}}}`, key))}); err == nil {
+			t.Errorf("%s is not relay's own in a destination", key)
+		}
+	}
+	for _, key := range kit.ReservedEntry {
+		if err := config.Usable("x", config.Schemas{Provider: json.RawMessage(fmt.Sprintf(`{"properties":{%q:{}}}`, key))}); err == nil {
+			t.Errorf("%s is not relay's own in an entry", key)
+		}
+	}
+	schema, err := config.Schema(config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var core struct {
+		Defs map[string]struct{ Properties map[string]any } `json:"$defs"`
+	}
+	if err := json.Unmarshal(schema, &core); err != nil {
+		t.Fatal(err)
+	}
+	for def, known := range map[string][]string{"destination": kit.ReservedTarget, "entry": kit.ReservedEntry} {
+		for key := range core.Defs[def].Properties {
+			if !slices.Contains(known, key) {
+				t.Errorf("the kit does not know that the key %s of a %s is relay's own", key, def)
+			}
+		}
+	}
+}
+
+// Settings are judged against the schemas of a plugin that wants to take over.
+func TestFits(t *testing.T) {
+	s := config.Schemas{Destination: json.RawMessage(`{"properties":{"url":{"type":"string","format":"relay-url"}},"required":["url"]}`)}
+	if err := config.Fits("x", s, json.RawMessage(`{}`), json.RawMessage(`{"url":"https://a.example/secret"}`)); err != nil {
+		t.Error(err)
+	}
+	for target, want := range map[string]string{
+		`{}`:                          "/ does not fit its schema (required)",
+		`{"url":"ftp://x/secret"}`:    "/url does not fit its schema (format)",
+		`{"url":"https://a","two":1}`: "/ does not fit its schema (additionalProperties)",
+	} {
+		if err := config.Fits("x", s, json.RawMessage(`{}`), json.RawMessage(target)); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", target, err, want)
 		}
 	}
 }
