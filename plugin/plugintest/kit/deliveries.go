@@ -335,11 +335,11 @@ func (t *trial) preview(ctx context.Context) (string, error) {
 	case status.Code(err) == codes.Unimplemented:
 		return skip("the plugin does not serve Preview; relay can do without")
 	case err != nil:
-		return "", fmt.Errorf("Preview: %w", err)
+		return "", fmt.Errorf("the call Preview: %w", err)
 	case len(t.vendor.seen()) > 0:
-		return "", errors.New("Preview sent something")
+		return "", errors.New("the call Preview sent something")
 	case resp.Report.GetRequest() == nil:
-		return "", fmt.Errorf("Preview shows no request: %s", resp.Report.GetError())
+		return "", fmt.Errorf("the call Preview shows no request: %s", resp.Report.GetError())
 	}
 	t.note(resp.Report.Request.Url + " " + string(resp.Report.Request.Body))
 	for name, value := range resp.Report.Request.Headers {
@@ -358,10 +358,10 @@ func (t *trial) lookUps(ctx context.Context) (string, error) {
 	people := [][]byte{[]byte(`{"email":"a@example.com","phone":"+4915100000001"}`), []byte(`{"email":"b@example.com","phone":"+4915100000002"}`)}
 	resp, err := t.client.Resolve(ctx, &pluginpb.ResolveRequest{Settings: "kit-unknown", By: by, People: people, TimeoutMs: 2000})
 	if err != nil {
-		return "", fmt.Errorf("Resolve: %w", err)
+		return "", fmt.Errorf("the call Resolve: %w", err)
 	}
 	if len(resp.Matches) != len(people) {
-		return "", fmt.Errorf("Resolve answers for %d of %d people", len(resp.Matches), len(people))
+		return "", fmt.Errorf("the call Resolve answers for %d of %d people", len(resp.Matches), len(people))
 	}
 	for _, m := range resp.Matches {
 		if m.User != "" || m.Report.GetVerdict() != pluginpb.Verdict_TEMPORARY {

@@ -46,10 +46,10 @@ func (t *trial) describe(ctx context.Context) (string, error) {
 	began := time.Now()
 	who, err := t.client.Describe(ctx, &pluginpb.DescribeRequest{})
 	if err != nil {
-		return "", fmt.Errorf("Describe is not answered: %w", err)
+		return "", fmt.Errorf("the call Describe is not answered: %w", err)
 	}
 	if took := time.Since(began); took > limit {
-		return "", fmt.Errorf("Describe took %s; it is pure, and answered within %s", took.Round(time.Millisecond), limit)
+		return "", fmt.Errorf("the call Describe took %s; it is pure, and answered within %s", took.Round(time.Millisecond), limit)
 	}
 	t.who = who
 	switch {
@@ -68,7 +68,7 @@ func (t *trial) describe(ctx context.Context) (string, error) {
 	}
 	again, err := t.client.Describe(ctx, &pluginpb.DescribeRequest{})
 	if err != nil || again.String() != who.String() {
-		return "", fmt.Errorf("Describe answers otherwise the second time (%v); it is pure", err)
+		return "", fmt.Errorf("the call Describe answers otherwise the second time (%v); it is pure", err)
 	}
 	words := fmt.Sprintf("%s %s", who.Name, who.Version)
 	if t.renders() {
@@ -253,11 +253,11 @@ func (t *trial) settings(ctx context.Context) (string, error) {
 	}
 	for _, p := range problems {
 		if !p.Warning && !p.Direct {
-			return "", fmt.Errorf("Check refuses settings that its schemas take (%s): %s: %s\nif they are not good ones, write good ones into %s", words, p.Pointer, p.Message, CaseFile)
+			return "", fmt.Errorf("the call Check refuses settings that its schemas take (%s): %s: %s\nif they are not good ones, write good ones into %s", words, p.Pointer, p.Message, CaseFile)
 		}
 	}
 	if len(t.vendor.seen()) > 0 {
-		return "", errors.New("Check used the network; it may not, because relay asks at every reload")
+		return "", errors.New("the call Check used the network; it may not, because relay asks at every reload")
 	}
 	return words, nil
 }
@@ -268,7 +268,7 @@ func (t *trial) ask(ctx context.Context, s *pluginpb.Settings) ([]*pluginpb.Prob
 	defer cancel()
 	resp, err := t.client.Check(ctx, &pluginpb.CheckRequest{Settings: []*pluginpb.Settings{s}})
 	if err != nil {
-		return nil, fmt.Errorf("Check is not answered: %w", err)
+		return nil, fmt.Errorf("the call Check is not answered: %w", err)
 	}
 	for _, p := range resp.Problems {
 		t.note(p.Message)
@@ -373,7 +373,7 @@ func (t *trial) configure(ctx context.Context) (string, error) {
 	}
 	for _, p := range resp.Problems {
 		if !p.Warning && !p.Direct && !p.NoChannel {
-			return "", fmt.Errorf("Configure refuses what Check takes: %s: %s", p.Pointer, p.Message)
+			return "", fmt.Errorf("the call Configure refuses what Check takes: %s: %s", p.Pointer, p.Message)
 		}
 	}
 	return "", nil

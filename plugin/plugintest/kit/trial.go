@@ -206,15 +206,15 @@ func (t *trial) put(ctx context.Context, settings ...*pluginpb.Settings) (*plugi
 		}
 		resp, err := t.client.PutTemplates(ctx, req)
 		if err != nil {
-			return nil, fmt.Errorf("PutTemplates: %w", err)
+			return nil, fmt.Errorf("the call PutTemplates: %w", err)
 		}
 		if len(resp.Missing) > 0 {
-			return nil, fmt.Errorf("PutTemplates says that %v is missing, which came with its code", resp.Missing)
+			return nil, fmt.Errorf("the call PutTemplates says that %v is missing, which came with its code", resp.Missing)
 		}
 	}
 	resp, err := t.client.Configure(ctx, &pluginpb.ConfigureRequest{Settings: settings})
 	if err != nil {
-		return nil, fmt.Errorf("Configure: %w", err)
+		return nil, fmt.Errorf("the call Configure: %w", err)
 	}
 	for _, p := range resp.Problems {
 		t.note(p.Message)
