@@ -1,8 +1,22 @@
 // The protocol between relay and a provider plugin, version 1.
 //
-// A plugin is an executable that relay starts through hashicorp/go-plugin's
-// handshake (magic cookie RELAY_PLUGIN, protocol version 1, gRPC over a Unix
-// socket). It serves Provider; the built-in script child serves Scripts.
+// A plugin is an executable that relay starts with hashicorp/go-plugin's
+// handshake. It checks that RELAY_PLUGIN is
+// 3f0d1d5cf1d94f5f8a5f9d5c7b1f2e60, listens on a Unix socket in the directory
+// PLUGIN_UNIX_SOCKET_DIR, prints one line to standard output,
+//
+//     1|1|unix|<path of the socket>|grpc|
+//
+// and nothing else there (the second 1 is the version of this file, one of those
+// in PLUGIN_PROTOCOL_VERSIONS). On the socket it serves Provider, and
+// plugin.GRPCController with `rpc Shutdown(Empty) returns (Empty)`, which ends it.
+// Standard error is its log. docs/plugins.md tells more, with a transcript.
+//
+// The order of calls: Describe, Check; once relay.yaml is taken PutTemplates (only
+// with the capability "render"), Configure, and one Deliver that lives as long as
+// the process. PutTemplates and Configure come again with every change.
+//
+// The built-in script child serves Scripts.
 //
 // Rules that hold for every call:
 //   - A gRPC error means that the plugin itself is broken. What a vendor
@@ -37,10 +51,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What an attempt came to. The plugin knows the vendor and classifies; relay
+// decides what follows.
 type Verdict int32
 
 const (
-	Verdict_VERDICT_UNSPECIFIED Verdict = 0
+	Verdict_VERDICT_UNSPECIFIED Verdict = 0 // not an answer
 	Verdict_DELIVERED           Verdict = 1 // the vendor promised that the message is there
 	Verdict_TEMPORARY           Verdict = 2 // nothing was shown; trying again can help
 	Verdict_AMBIGUOUS           Verdict = 3 // the message may be visible; trying again may double it
@@ -297,7 +313,8 @@ func (x *Direct) GetTimeoutMs() int64 {
 	return 0
 }
 
-// Defaults for destinations of this provider; relay.yaml overrides them.
+// What the vendor documents: defaults for destinations of this provider, kept by
+// relay over every window; relay.yaml overrides them.
 type Limits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rate          string                 `protobuf:"bytes,1,opt,name=rate,proto3" json:"rate,omitempty"`                // such as "1/s" or "20/m"; empty: none
@@ -868,10 +885,10 @@ func (x *ConfigureResponse) GetProblems() []*Problem {
 
 type Template struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Revision      string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`       // path below the templates directory
-	Code          []byte                 `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`       // JavaScript with an inline source map; empty: known already
-	Locales       string                 `protobuf:"bytes,4,opt,name=locales,proto3" json:"locales,omitempty"` // revision of the Locales that it uses
+	Revision      string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"` // a hash of the content
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`         // path below the templates directory
+	Code          []byte                 `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`         // JavaScript with an inline source map; empty: known already
+	Locales       string                 `protobuf:"bytes,4,opt,name=locales,proto3" json:"locales,omitempty"`   // revision of the Locales that it uses
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1458,6 +1475,8 @@ func (x *Context) GetNowMs() int64 {
 	return 0
 }
 
+// The answer to a delivery. Each has exactly one, within its timeout; what stands
+// in `cancel` soon.
 type Result struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ticket        uint64                 `protobuf:"varint,1,opt,name=ticket,proto3" json:"ticket,omitempty"`

@@ -1,8 +1,22 @@
 // The protocol between relay and a provider plugin, version 1.
 //
-// A plugin is an executable that relay starts through hashicorp/go-plugin's
-// handshake (magic cookie RELAY_PLUGIN, protocol version 1, gRPC over a Unix
-// socket). It serves Provider; the built-in script child serves Scripts.
+// A plugin is an executable that relay starts with hashicorp/go-plugin's
+// handshake. It checks that RELAY_PLUGIN is
+// 3f0d1d5cf1d94f5f8a5f9d5c7b1f2e60, listens on a Unix socket in the directory
+// PLUGIN_UNIX_SOCKET_DIR, prints one line to standard output,
+//
+//     1|1|unix|<path of the socket>|grpc|
+//
+// and nothing else there (the second 1 is the version of this file, one of those
+// in PLUGIN_PROTOCOL_VERSIONS). On the socket it serves Provider, and
+// plugin.GRPCController with `rpc Shutdown(Empty) returns (Empty)`, which ends it.
+// Standard error is its log. docs/plugins.md tells more, with a transcript.
+//
+// The order of calls: Describe, Check; once relay.yaml is taken PutTemplates (only
+// with the capability "render"), Configure, and one Deliver that lives as long as
+// the process. PutTemplates and Configure come again with every change.
+//
+// The built-in script child serves Scripts.
 //
 // Rules that hold for every call:
 //   - A gRPC error means that the plugin itself is broken. What a vendor
