@@ -130,7 +130,7 @@ func (h *Host) open(ctx context.Context, m *image) (*session, error) {
 		if err := h.o.Accept(s.description, nil); err != nil {
 			s.end(errNotUsed)
 			s.close(h.ctx)
-			return nil, fmt.Errorf("%s cannot be used: %w", m.source.File, err)
+			return nil, fmt.Errorf("%s cannot be used: %w", m.source.said(), err)
 		}
 	}
 	return s, nil

@@ -75,10 +75,7 @@ type flight struct {
 var errNotUsed = errors.New("not used")
 
 func newSession(ctx context.Context, source Source, proc *launch.Process, logger *slog.Logger) (*session, error) {
-	name, file := source.Name, source.File
-	if source.builtIn() {
-		file = "plugin " + name
-	}
+	name, file := source.Name, source.said()
 	client := pluginpb.NewProviderClient(proc.Conn)
 	callCtx, cancelCall := context.WithTimeout(ctx, describeTimeout)
 	defer cancelCall()

@@ -41,6 +41,17 @@ const originBuiltIn = "built-in"
 
 func (s Source) builtIn() bool { return s.File == "" }
 
+// said is the file that faults are said about: of an interpreter its script.
+func (s Source) said() string {
+	switch {
+	case s.builtIn():
+		return "the built-in plugin " + s.Name
+	case s.InPlace && len(s.Scripts) > 0:
+		return s.Scripts[0]
+	}
+	return s.File
+}
+
 // same reports whether both start the same thing in the same way.
 func (s Source) same(o Source) bool {
 	return s.File == o.File && s.Dir == o.Dir && s.InPlace == o.InPlace && s.SHA256 == o.SHA256 && s.AutoMTLS == o.AutoMTLS &&
@@ -104,10 +115,7 @@ func (h *Host) prepare(s Source) (*image, error) {
 	}
 	if s.SHA256 != "" && s.SHA256 != m.sum {
 		h.discard(m)
-		of := s.File
-		if s.InPlace && len(s.Scripts) > 0 {
-			of = s.Scripts[0]
-		}
+		of := s.said()
 		if m.sum == "" {
 			return nil, &launch.Error{File: of, What: "is an interpreter without a script, so that sha256 has nothing to pin", Hint: "name the script in command"}
 		}
@@ -206,11 +214,11 @@ func (h *Host) start(m *image) (*launch.Process, error) {
 	}
 	s := m.source
 	c := launch.Command{
-		File: s.File, Path: m.path, Args: s.Args, Dir: s.Dir, Env: s.Env, AutoMTLS: s.AutoMTLS,
+		File: s.said(), Path: m.path, Args: s.Args, Dir: s.Dir, Env: s.Env, AutoMTLS: s.AutoMTLS,
 		Sockets: sockets, Parent: h.parent, Logger: h.o.Logger.With("plugin", s.Name), Mask: h.o.Mask,
 	}
 	if s.builtIn() {
-		c.File, c.Args = "the built-in plugin "+s.Name, []string{"plugin", "serve", s.Name}
+		c.Args = []string{"plugin", "serve", s.Name}
 	}
 	return launch.Start(c)
 }

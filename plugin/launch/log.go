@@ -3,6 +3,7 @@ package launch
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -54,6 +55,12 @@ func (l *lastWords) Write(b []byte) (int, error) {
 		l.rest = append([]byte(nil), after...)
 		if l.more != nil {
 			l.more(text)
+		}
+		var record struct {
+			Message string `json:"@message"`
+		}
+		if json.Unmarshal([]byte(text), &record) == nil && record.Message != "" {
+			text = record.Message
 		}
 		if text == "" {
 			continue
