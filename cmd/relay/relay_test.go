@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	// A program with the race detector in it sleeps for a second before it ends,
 	// and these tests end hundreds.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testscript.Main(m, map[string]func(){"relay": main})
+	testscript.Main(m, map[string]func(){"relay": main, "badplugin": badPlugin})
 }
 
 // patience bounds every wait of these tests; what they wait for takes

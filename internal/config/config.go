@@ -35,6 +35,9 @@ type Options struct {
 	Provider func(name string) (Schemas, bool)
 	// Providers names every provider that Provider knows.
 	Providers []string
+	// Plugins is asked once about the plugins of third parties that the file
+	// names, before anything is judged. nil: there are none.
+	Plugins func(Plugins) Found
 	// Sources names the doors that need no entry under sources.
 	Sources []string
 	// Judge is what only a destination's provider can say about settings that
@@ -65,8 +68,11 @@ type Schemas struct {
 	// to a loopback address, and with "x-relay-http": "anywhere" http everywhere,
 	// with a warning. "x-relay-hint" adds the remedy to a fault's words.
 	Provider, Destination json.RawMessage
-	Rate                  relay.Rate // of a destination that sets none
-	Concurrency           int        // of a destination that sets none; 0: 1
+	// Unknown: nobody can say now what the schemas are. Everything passes, and
+	// everything counts as secret.
+	Unknown     bool
+	Rate        relay.Rate // of a destination that sets none
+	Concurrency int        // of a destination that sets none; 0: 1
 	// The same for direct messages; 0: 8, and the destination's default.
 	DirectConcurrency int
 	DirectTimeout     time.Duration
@@ -82,6 +88,7 @@ type Config struct {
 	Server       Server
 	Store        Store
 	Templates    string           // absolute path of the directory
+	Plugins      string           // absolute path of the directory; empty: there is none
 	Entries      map[string]Entry // by name; built-in providers that a destination names are among them
 	Destinations []Destination    // sorted by name
 	People       []Person
@@ -304,6 +311,7 @@ func Load(path string, o Options) (*Config, []relay.Problem, error) {
 	l := newLoader(path, o)
 	cfg := &Config{File: path}
 	if root := l.tree(); root != nil {
+		l.plugins(root)
 		if l.schema = l.merge(root); l.schema != nil {
 			instance := l.instance(root)
 			l.check(instance, root)

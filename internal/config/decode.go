@@ -92,6 +92,9 @@ func (l *loader) root(full map[string]any) {
 	}
 	set(below(full, "store"), "path")
 	set(full, "templates")
+	if full["plugins"] != nil {
+		set(full, "plugins")
+	}
 }
 
 // into decodes what finish made. A failure means that schema.json and the

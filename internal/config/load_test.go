@@ -173,7 +173,11 @@ func TestTheShippedFileKnowsEveryKey(t *testing.T) {
 	cert, key := pair(t)
 	o := options(map[string]string{"RELAY_TOKEN": "token-number-one", "RECEIVER_TOKEN": "token-number-four", "BYTEBASE_TOKEN": "token-number-two",
 		"GITHUB_SECRET": "secret-number-one", "BILLING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X", "SLACK_EU_TOKEN": "token-number-five"})
+		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X", "SLACK_EU_TOKEN": "token-number-five",
+		"PAGERDUTY_KEY": "token-number-six"})
+	o.Plugins = func(config.Plugins) config.Found {
+		return config.Found{Schemas: map[string]config.Schemas{"pagerduty": {Provider: []byte(`{"properties":{"routing_key":{"type":"string","writeOnly":true}}}`)}}}
+	}
 	o.ReadFile = func(path string) ([]byte, error) {
 		switch filepath.Base(path) {
 		case "relay.yaml":
