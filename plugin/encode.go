@@ -44,7 +44,8 @@ var verdicts = [...]relay.Verdict{
 	pluginpb.Verdict_SKIPPED:             relay.Skipped,
 }
 
-func encodeReport(r *relay.Report) *pluginpb.Report {
+// EncodeReport puts a report on the wire.
+func EncodeReport(r *relay.Report) *pluginpb.Report {
 	out := &pluginpb.Report{
 		Verdict: pluginpb.Verdict(max(0, slices.Index(verdicts[:], r.Verdict))), RetryAfterMs: r.RetryAfter.Milliseconds(), Receipt: r.Receipt, Error: r.Error,
 		Probe: r.Probe, Template: r.Template, TemplateRevision: r.TemplateRevision, Message: r.Message,
@@ -197,4 +198,35 @@ func decodeTemplateError(e *pluginpb.TemplateError) *relay.TemplateError {
 	return &relay.TemplateError{
 		File: cut(e.File, maxReportText), Line: int(e.Line), Column: int(e.Column), Message: cut(e.Message, maxReportText), Fatal: e.Fatal,
 	}
+}
+
+// EncodeProgram puts a compiled template on the wire, with its code or only by
+// its revision; its locales go apart.
+func EncodeProgram(p *relay.Program, code bool) *pluginpb.Template {
+	t := &pluginpb.Template{Revision: p.Revision, Name: p.Name}
+	if code {
+		t.Code = p.Code
+	}
+	if p.Locales != nil {
+		t.Locales = p.Locales.Revision
+	}
+	return t
+}
+
+// EncodeLocales puts translations on the wire.
+func EncodeLocales(l *relay.Locales) *pluginpb.Locales {
+	out := &pluginpb.Locales{Revision: l.Revision, Languages: map[string]*pluginpb.Strings{}}
+	for language, strings := range l.Strings {
+		out.Languages[language] = &pluginpb.Strings{Strings: strings}
+	}
+	return out
+}
+
+// DecodeLocales reads translations from the wire.
+func DecodeLocales(l *pluginpb.Locales) *relay.Locales {
+	out := &relay.Locales{Revision: l.Revision, Strings: map[string]map[string]string{}}
+	for language, strings := range l.Languages {
+		out.Strings[language] = strings.GetStrings()
+	}
+	return out
 }

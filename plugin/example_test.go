@@ -80,3 +80,47 @@ func Example() {
 	fmt.Println(string(request.Body), err)
 	// Output: {"click":"","message":"It was release 42.","title":"Rollout failed"} <nil>
 }
+
+// What an answer of the vendor means. The status alone says much; what the vendor
+// promises in its body comes first.
+func ExampleProvider_verdict() {
+	verdict := func(a *post.Answer) relay.Report {
+		report := post.ByStatus(a, time.Now())
+		var body struct{ ID, Error string }
+		if json.Unmarshal(a.Body, &body) == nil && body.Error != "" {
+			report.Error = body.Error
+		}
+		report.Receipt = body.ID
+		return report
+	}
+	for _, a := range []*post.Answer{
+		{Status: 200, Body: []byte(`{"id": "sPs71M8A2T"}`)},
+		{Status: 429, Header: map[string][]string{"Retry-After": {"7"}}, Body: []byte(`{"error": "limit reached"}`)},
+		{Status: 403},
+		{Status: 502},
+	} {
+		r := verdict(a)
+		fmt.Printf("%s receipt=%q wait=%s error=%q\n", r.Verdict, r.Receipt, r.RetryAfter, r.Error)
+	}
+	// Output:
+	// delivered receipt="sPs71M8A2T" wait=0s error=""
+	// temporary receipt="" wait=7s error="limit reached"
+	// destination_refused receipt="" wait=0s error="status 403 Forbidden"
+	// ambiguous receipt="" wait=0s error="status 502 Bad Gateway"
+}
+
+// Destinations that use the same robot share its limit: the key of the window
+// names what the vendor counts. It is hashed before it leaves the process.
+func ExamplePaced() {
+	var place plugin.Paced = robot{token: "a-secret-of-one-robot"}
+	for _, w := range place.Windows() {
+		fmt.Println(w.Rate, "for each token")
+	}
+	// Output: 20/m for each token
+}
+
+type robot struct{ token string }
+
+func (r robot) Windows() []plugin.Window {
+	return []plugin.Window{{Key: r.token, Rate: relay.Rate{Count: 20, Per: time.Minute}}}
+}

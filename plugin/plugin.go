@@ -2,13 +2,66 @@
 // and [Destination], call [Serve] from main, and relay does the rest — it keeps
 // events on disk, retries, limits rates, renders templates and logs.
 //
-//	func main() { plugin.Serve(&ntfy.Provider{}) }
+//	func main() { plugin.Serve(&provider{client: post.New(post.Options{})}) }
 //
-// A plugin is a process that relay starts when a destination first needs it.
-// Serve speaks the protocol of package pluginpb over hashicorp/go-plugin: it
-// decodes deliveries, runs their template in a fresh JavaScript runtime, hands
-// the result to the destination, masks every secret in what leaves the process,
-// and ends the process when relay is gone.
+// `relay plugin new NAME` writes a project that begins like this, docs/plugins.md
+// tells the rest, and examples/plugin-ntfy is a whole one.
+//
+// # The way of a delivery
+//
+// A plugin is a process that relay starts when a destination first needs it. For
+// each delivery Serve decodes the event, runs the destination's template in a
+// fresh JavaScript runtime, and hands what it made to Compose, which turns it into
+// the vendor's request and sends nothing. Send then makes the one attempt, and
+// says what came of it. Every secret is masked in what leaves the process, and the
+// process ends when relay is gone.
+//
+// # Settings
+//
+// What an operator writes is judged before it runs: by the JSON Schemas of
+// [Description], which [SchemaOf] makes from the tags of a struct, and by Open,
+// which reads it with [Settings.Decode] and names what a schema cannot say as a
+// [Problem] with its place and its remedy. Open uses no network.
+//
+// # Composing
+//
+// A template makes a portable message, the vendor's own JSON, or a text
+// ([relay.Rendered]). Package markup turns the CommonMark of a portable message
+// into the vendor's markup, prints or mentions people, and cuts by bytes, runes or
+// UTF-16 units. A portable message always finds a form; only what a template wrote
+// in the vendor's own words can be refused, by an error of Compose.
+//
+// # Sending
+//
+// Package post makes requests by the house rules: the attempt's timeout, no
+// redirects, no retry of what may have arrived, bounded answers, masking. The
+// report's verdict says what the answer means:
+//
+//   - [relay.Delivered]: the vendor promised that the message is there;
+//   - [relay.Temporary]: nothing was shown; RetryAfter is the wait that it asks for;
+//   - [relay.Ambiguous]: the message may be visible;
+//   - [relay.MessageRefused], [relay.RecipientRefused], [relay.DestinationRefused]:
+//     it, the person or the credential will not work.
+//
+// post.ByStatus says what a status alone means; look at what your vendor promises
+// first. The id of a [Delivery] is the same in all attempts: give it to a vendor that
+// takes a deduplication key.
+//
+// # Limits
+//
+// [Limits] are what the vendor documents; relay keeps them over every window. A
+// destination whose limit is shared, because several use one robot or app, says so
+// as [Paced].
+//
+// # People
+//
+// A [DirectProvider] reaches people directly: it looks them up by email or phone,
+// and sends to the vendor's ids. relay remembers the answers.
+//
+// # Testing
+//
+// plugintest.Run runs the conformance kit on the built executable, as `relay plugin
+// check` does, with a stand-in for the vendor.
 package plugin
 
 import (

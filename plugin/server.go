@@ -90,8 +90,11 @@ func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb
 func (s *server) Check(_ context.Context, req *pluginpb.CheckRequest) (*pluginpb.CheckResponse, error) {
 	resp := &pluginpb.CheckResponse{}
 	for _, settings := range req.Settings {
-		_, problems := s.open(settings)
+		dest, problems := s.open(settings)
 		resp.Problems = append(resp.Problems, problems...)
+		if dest != nil {
+			resp.Opened = append(resp.Opened, dest.opened(settings.Revision))
+		}
 	}
 	return resp, nil
 }
@@ -135,6 +138,7 @@ func (s *server) open(in *pluginpb.Settings) (*configured, []*pluginpb.Problem) 
 	dest := &configured{masker: masker}
 	var problems []Problem
 	dest.channel, problems = s.provider.Open(settings)
+	ofChannel := len(problems)
 	if p, ok := s.provider.(DirectProvider); ok {
 		var more []Problem
 		dest.direct, more = p.OpenDirect(settings)
@@ -142,11 +146,12 @@ func (s *server) open(in *pluginpb.Settings) (*configured, []*pluginpb.Problem) 
 	}
 	var out []*pluginpb.Problem
 	usable := dest.channel != nil || dest.direct != nil
-	for _, p := range problems {
+	for i, p := range problems {
 		usable = usable && (p.Warning || p.NoChannel)
 		out = append(out, &pluginpb.Problem{
 			Revision: in.Revision, Provider: p.Provider, Pointer: p.Pointer,
 			Message: masker.Mask(p.Message), Warning: p.Warning, NoChannel: p.NoChannel,
+			Direct: i >= ofChannel,
 		})
 	}
 	if !usable {
@@ -181,7 +186,7 @@ func (s *server) Resolve(ctx context.Context, req *pluginpb.ResolveRequest) (*pl
 		if dest != nil {
 			m.Error = dest.masker.Mask(m.Error)
 		}
-		resp.Matches = append(resp.Matches, &pluginpb.Match{User: m.User, KeepMs: m.Keep.Milliseconds(), Report: encodeReport(&m.Report)})
+		resp.Matches = append(resp.Matches, &pluginpb.Match{User: m.User, KeepMs: m.Keep.Milliseconds(), Report: EncodeReport(&m.Report)})
 	}
 	return resp, nil
 }
@@ -221,11 +226,7 @@ func (s *server) PutTemplates(_ context.Context, req *pluginpb.PutTemplatesReque
 	defer s.mu.Unlock()
 	locales := map[string]*relay.Locales{}
 	for _, l := range req.Locales {
-		strings := make(map[string]map[string]string, len(l.Languages))
-		for language, texts := range l.Languages {
-			strings[language] = texts.Strings
-		}
-		locales[l.Revision] = &relay.Locales{Revision: l.Revision, Strings: strings}
+		locales[l.Revision] = DecodeLocales(l)
 	}
 	resp := &pluginpb.PutTemplatesResponse{}
 	old, next := *s.templates.Load(), map[string]template{}
@@ -503,7 +504,7 @@ func (w *work) finish() *pluginpb.Report {
 			w.report.TemplateError.Message = m.Mask(w.report.TemplateError.Message)
 		}
 	}
-	return encodeReport(&w.report)
+	return EncodeReport(&w.report)
 }
 
 // prepare goes the way of a delivery up to the request.

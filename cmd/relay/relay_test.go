@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	// and these tests end hundreds.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	atPoint = crashAt(os.Getenv("RELAY_CRASH_AT"))
-	testscript.Main(m, map[string]func(){"relay": main})
+	testscript.Main(m, map[string]func(){"relay": main, "badplugin": badPlugin})
 }
 
 // patience bounds every wait of these tests; what they wait for takes

@@ -93,6 +93,7 @@ type Door struct {
 	Log          Log
 	Destinations Destinations
 	Status       func() any                         // the body of GET /v1/status
+	Plugins      func() any                         // the body of GET /v1/plugins
 	Ready        func() (ok bool, details any)      // the body of GET /readyz; ok: events can be accepted
 	Reload       func(context.Context) (any, error) // the body of POST /v1/reload; an error is a refusal
 	Compare      func(Comparison) any               // the body of POST /v1/config/diff
@@ -327,6 +328,9 @@ func (d *Door) Diff(w http.ResponseWriter, r *http.Request) {
 		write(w, d.Compare(q))
 	}
 }
+
+// ListPlugins is the handler of GET /v1/plugins.
+func (d *Door) ListPlugins(w http.ResponseWriter, _ *http.Request) { write(w, d.Plugins()) }
 
 // Healthz is the handler of GET /healthz: the process answers.
 func (d *Door) Healthz(w http.ResponseWriter, _ *http.Request) {

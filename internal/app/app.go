@@ -106,14 +106,13 @@ type App struct {
 // relay.yaml.
 func New(ctx context.Context, o Options) (_ *App, err error) {
 	a := &App{o: o, masker: &relay.Masker{}, started: time.Now()}
-	cfg, warnings, err := a.loadConfig()
+	// Third parties are asked once it is known that this relay owns the store:
+	// their processes run from its directory.
+	cfg, warnings, err := a.loadConfig(ctx, false)
 	if err != nil {
-		return nil, err
+		return nil, everyFault(ctx, o, err)
 	}
 	a.logger = a.newLogger(cfg.Log)
-	for _, w := range warnings {
-		a.logger.Warn("configuration", "warning", w.Error())
-	}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -129,13 +128,23 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	a.host, err = pluginhost.New(pluginhost.Options{
 		Executable: o.Executable, Dir: socketDir(cfg.Store.Path), Logger: a.logger, Mask: a.masker.Mask,
-		OnReady: func(string) { a.engine.WakeAll() },
-		OnDown:  func(string) { a.engine.WakeAll() },
+		Copies: filepath.Join(cfg.Store.Path, "plugins"), Accept: acceptable,
+		OnReady:  func(string) { a.engine.WakeAll() },
+		OnDown:   func(string) { a.engine.WakeAll() },
+		OnChange: func(string) { a.watcher.Kick() }, // what it says of its settings may be new
 	})
 	if err != nil {
 		return nil, err
 	}
 	a.faults = newTemplateFaults(a.logger, a.masker.Mask)
+	if len(cfg.catalogue.third) > 0 {
+		if cfg, warnings, err = a.loadConfig(ctx, false); err != nil {
+			return nil, err
+		}
+	}
+	for _, w := range warnings {
+		a.logger.Warn("configuration", "warning", w.Error())
+	}
 	a.child = a.host.Scripts()
 	a.scripts = scripts.NewClient(a.child)
 	a.library = scripts.NewLibrary(scripts.Options{

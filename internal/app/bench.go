@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -23,6 +24,7 @@ import (
 type Bench struct {
 	app   *App
 	dir   string // of the templates that the library reads
+	temp  string // of the plugins
 	ready chan string
 }
 
@@ -36,9 +38,9 @@ func NewBench(o Options) (*Bench, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the plugins' sockets: %w", err)
 	}
-	b := &Bench{app: &App{o: o, masker: &relay.Masker{}, logger: discardLogger()}, ready: make(chan string, 16)}
+	b := &Bench{temp: dir, app: &App{o: o, masker: &relay.Masker{}, logger: discardLogger()}, ready: make(chan string, 16)}
 	b.app.host, err = pluginhost.New(pluginhost.Options{
-		Executable: o.Executable, Dir: dir, Logger: discardLogger(), Mask: b.app.masker.Mask,
+		Executable: o.Executable, Dir: filepath.Join(dir, "run"), Copies: filepath.Join(dir, "plugins"), Accept: acceptable, Logger: discardLogger(), Mask: b.app.masker.Mask,
 		OnReady: func(name string) {
 			select {
 			case b.ready <- name:
@@ -60,7 +62,7 @@ func NewBench(o Options) (*Bench, error) {
 // Close ends the plugins.
 func (b *Bench) Close() error {
 	b.app.child.Close()
-	return b.app.host.Close()
+	return errors.Join(b.app.host.Close(), os.RemoveAll(b.temp))
 }
 
 // Templates compiles what is in a directory and what ships.
@@ -80,7 +82,7 @@ func (b *Bench) Templates(ctx context.Context, dir string) (*scripts.Set, error)
 
 // Preview is [App.Preview] by what is on disk now.
 func (b *Bench) Preview(ctx context.Context, in api.Preview) (api.Previewed, error) {
-	cfg, _, err := b.app.loadConfig()
+	cfg, _, err := b.app.loadConfig(ctx, false)
 	if err != nil {
 		return api.Previewed{}, err
 	}
@@ -97,7 +99,8 @@ func (b *Bench) Preview(ctx context.Context, in api.Preview) (api.Previewed, err
 		return api.Previewed{}, err
 	}
 	now, setups := b.app.build(cfg, set, func(other config.Destination) bool { return other.Name == d.Name })
-	b.app.apply(ctx, setups)
+	b.app.apply(ctx, cfg, setups)
+	b.app.host.Refresh() // a plugin's executable may be what has changed
 	if dest := now.destinations[d.Name]; dest != nil {
 		if err := b.await(ctx, dest.provider); err != nil {
 			return api.Previewed{}, fmt.Errorf("the plugin of provider %s does not start: %w", d.Use, err)

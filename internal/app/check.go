@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,21 +21,24 @@ import (
 // the store or listening; online it asks the vendors about the credentials for
 // direct messages, too. An error that is a config.Problems names every fault.
 func Check(ctx context.Context, o Options, online bool) (checked *Checked, warnings []relay.Problem, err error) {
-	a := &App{o: o, masker: &relay.Masker{}}
-	cfg, warnings, err := a.loadConfig()
-	if err != nil {
-		return nil, warnings, err
-	}
 	dir, err := os.MkdirTemp("", "relay-")
 	if err != nil {
-		return nil, warnings, fmt.Errorf("make a directory for the script child: %w", err)
+		return nil, nil, fmt.Errorf("make a directory for plugins: %w", err)
 	}
-	host, err := pluginhost.New(pluginhost.Options{Executable: o.Executable, Dir: dir, Logger: discardLogger()})
+	defer os.RemoveAll(dir)
+	a := &App{o: o, masker: &relay.Masker{}}
+	a.host, err = pluginhost.New(pluginhost.Options{
+		Executable: o.Executable, Dir: filepath.Join(dir, "run"), Copies: filepath.Join(dir, "plugins"), Accept: acceptable, Logger: discardLogger(), Mask: a.masker.Mask,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer a.host.Close()
+	cfg, warnings, err := a.loadConfig(ctx, true)
 	if err != nil {
 		return nil, warnings, err
 	}
-	defer host.Close()
-	child := host.Scripts()
+	child := a.host.Scripts()
 	defer child.Close()
 	library := scripts.NewLibrary(scripts.Options{
 		BuiltIn: templates.FS(), Dir: cfg.Templates, Compiler: scripts.NewClient(child), Logger: discardLogger(),
@@ -51,6 +56,14 @@ func Check(ctx context.Context, o Options, online bool) (checked *Checked, warni
 		return nil, warnings, faults
 	}
 	return &Checked{cfg.Config, set.Revision}, warnings, nil
+}
+
+// everyFault is a refusal with what third parties' plugins find, too.
+func everyFault(ctx context.Context, o Options, err error) error {
+	if _, _, more := Check(ctx, o, false); more != nil && errors.As(more, new(config.Problems)) {
+		return more
+	}
+	return err
 }
 
 // probeTimeout bounds what one vendor is asked.
@@ -75,8 +88,8 @@ func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.P
 			continue
 		}
 		asked[account.id] = true
-		prober, ok := open(providers[d.Use], d, cfg.Entries[d.Entry]).direct.(plugin.Prober)
-		if !ok {
+		prober := cfg.catalogue.open(d, cfg.Entries[d.Entry]).prober
+		if prober == nil {
 			continue
 		}
 		bounded, cancel := context.WithTimeout(ctx, probeTimeout)

@@ -71,7 +71,7 @@ func (d *destination) userID(p relay.Person) string {
 func (a *App) Resolve(all []relay.Claimed, alone bool, done func([]delivery.Resolution)) error {
 	now := a.current.Load()
 	d := now.destinations[all[0].Destination]
-	if d == nil || d.account == nil || !d.provider.Ready() {
+	if d == nil || d.account == nil || !d.ready() {
 		return relay.ErrUnavailable
 	}
 	a.work.Go(func() { done(a.resolve(now, d, all, alone)) })

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 
@@ -15,9 +16,11 @@ import (
 // loaded is a configuration with what the providers say of its destinations.
 type loaded struct {
 	*config.Config
-	windows map[string][]delivery.Window // of the channels, by destination
-	direct  map[string]account           // by destinations that can reach people
-	people  *people.Directory
+	catalogue *catalogue
+	windows   map[string][]delivery.Window // of the channels, by destination
+	direct    map[string]account           // by destinations that can reach people
+	unknown   map[string]bool              // destinations of which their plugin could not say yet what they are
+	people    *people.Directory
 }
 
 // account is what direct messages of a destination are sent with.
@@ -28,33 +31,30 @@ type account struct {
 }
 
 // ConfigOptions let a configuration be judged by what these providers say of
-// their settings.
+// their settings. Third parties' plugins are found, and not asked.
 func ConfigOptions(providers []plugin.Provider) config.Options {
-	known := map[string]config.Schemas{}
-	byName := map[string]plugin.Provider{}
-	var names []string
-	for _, p := range providers {
-		d := p.Describe()
-		names = append(names, d.Name)
-		byName[d.Name] = p
-		known[d.Name] = config.Schemas{Provider: d.ProviderSchema, Destination: d.DestinationSchema, Concurrency: d.Limits.Concurrency,
-			DirectConcurrency: d.Direct.Concurrency, DirectTimeout: d.Direct.Timeout}
-	}
-	return config.Options{
-		Providers: names,
-		Sources:   templates.Sources(),
+	return newCatalogue(context.Background(), providers, nil, false).options()
+}
+
+func (c *catalogue) options() config.Options {
+	o := config.Options{
+		Sources: templates.Sources(),
+		Plugins: c.find,
 		Provider: func(name string) (config.Schemas, bool) {
-			s, ok := known[name]
-			return s, ok
+			p, ok := c.builtIn[name]
+			if !ok {
+				return config.Schemas{}, false
+			}
+			return schemas(p.Describe()), true
 		},
 		Judge: func(d config.Destination, e config.Entry) []config.Judgement {
 			var out []config.Judgement
-			o := open(byName[d.Use], d, e)
+			o := c.open(d, e)
 			add := func(problems []plugin.Problem, direct bool) {
 				for _, p := range problems {
 					out = append(out, config.Judgement{
 						Entry: p.Provider, Pointer: p.Pointer, Message: p.Message, Warning: p.Warning, Direct: direct,
-						NoChannel: p.NoChannel && o.direct != nil, // where people cannot be reached either, it is needed
+						NoChannel: p.NoChannel && o.reaches, // where people cannot be reached either, it is needed
 					})
 				}
 			}
@@ -63,28 +63,32 @@ func ConfigOptions(providers []plugin.Provider) config.Options {
 			return out
 		},
 	}
+	for name := range c.builtIn {
+		o.Providers = append(o.Providers, name)
+	}
+	return o
 }
 
 // loadConfig reads relay.yaml, which the providers judge with the rest of it.
-func (a *App) loadConfig() (loaded, []relay.Problem, error) {
-	cfg, warnings, err := config.Load(a.o.Config, ConfigOptions(a.o.Providers))
+func (a *App) loadConfig(ctx context.Context, strict bool) (loaded, []relay.Problem, error) {
+	c := newCatalogue(ctx, a.o.Providers, a.host, strict)
+	cfg, warnings, err := config.Load(a.o.Config, c.options())
 	a.hide(cfg.Secrets) // also of a refused one: its faults are logged
-	out := loaded{Config: cfg, windows: map[string][]delivery.Window{}, direct: map[string]account{}}
+	out := loaded{Config: cfg, catalogue: c, windows: map[string][]delivery.Window{}, direct: map[string]account{}, unknown: map[string]bool{}}
 	if err != nil {
 		return out, warnings, err
 	}
-	providers := map[string]plugin.Provider{}
-	for _, p := range a.o.Providers {
-		providers[p.Describe().Name] = p
-	}
 	for _, d := range cfg.Destinations {
-		p := providers[d.Use]
-		o := open(p, d, cfg.Entries[d.Entry])
-		if o.channel != nil {
-			out.windows[d.Name] = windows(p, d, o.channel)
+		o := c.open(d, cfg.Entries[d.Entry])
+		if o.unknown && a.recall(d, &out) {
+			continue
 		}
-		if o.direct != nil {
-			out.direct[d.Name] = accountOf(p, d, o.direct)
+		out.unknown[d.Name] = o.unknown
+		if o.channel {
+			out.windows[d.Name] = c.windows(d, o)
+		}
+		if o.reaches {
+			out.direct[d.Name] = c.accountOf(d, o)
 		}
 	}
 	known := make([]people.Person, len(cfg.People))
@@ -95,46 +99,36 @@ func (a *App) loadConfig() (loaded, []relay.Problem, error) {
 	return out, warnings, nil
 }
 
-// opened is what a provider makes of one destination's settings, and says of them.
-type opened struct {
-	channel                  plugin.Destination // nil: there is none
-	direct                   plugin.Direct      // nil: people cannot be reached
-	problems, directProblems []plugin.Problem
-}
-
-// open has a provider judge one destination's settings.
-func open(p plugin.Provider, d config.Destination, e config.Entry) opened {
-	description := p.Describe()
-	masker := &relay.Masker{}
-	masker.Add(relay.SecretsIn(description.ProviderSchema, e.Settings)...)
-	masker.Add(relay.SecretsIn(description.DestinationSchema, d.Settings)...)
-	s := plugin.Settings{
-		Destination: d.Name, Entry: e.Name, Provider: e.Settings, Target: d.Settings, Masker: masker, Logger: discardLogger(),
+// recall takes over what a plugin that does not run now said of the same
+// settings before.
+func (a *App) recall(d config.Destination, out *loaded) bool {
+	now := a.current.Load()
+	if now == nil {
+		return false
 	}
-	var o opened
-	o.channel, o.problems = p.Open(s)
-	if reaching, ok := p.(plugin.DirectProvider); ok {
-		o.direct, o.directProblems = reaching.OpenDirect(s)
-	} else {
-		o.directProblems = []plugin.Problem{{Message: "provider " + description.Name + " has no direct messages; all events go to the channel", Warning: true}}
-	}
-	for _, list := range [][]plugin.Problem{o.problems, o.directProblems} {
-		for i := range list {
-			list[i].Message = masker.Mask(list[i].Message)
+	for _, before := range now.cfg.Destinations {
+		if before.Name != d.Name || before.Revision != d.Revision || now.cfg.unknown[d.Name] {
+			continue
 		}
+		if w, ok := now.cfg.windows[d.Name]; ok {
+			out.windows[d.Name] = w
+		}
+		if account, ok := now.cfg.direct[d.Name]; ok {
+			out.direct[d.Name] = account
+		}
+		return true
 	}
-	return o
+	return false
 }
 
 // accountOf is what a destination's direct messages are sent with. Where the
 // vendor documents no limit, a wait that it asks for holds them all the same.
-func accountOf(p plugin.Provider, d config.Destination, direct plugin.Direct) account {
-	id := hashed(d.Use + " account " + direct.Account())
-	out := account{id: id, matchBy: p.Describe().Direct.MatchBy, windows: []delivery.Window{{Key: id}}}
-	if paced, ok := direct.(plugin.Paced); ok {
-		for _, w := range paced.Windows() {
-			out.windows = append(out.windows, delivery.Window{Key: hashed(d.Use + " " + w.Key), Rate: w.Rate, PerUser: w.PerUser})
-		}
+func (c *catalogue) accountOf(d config.Destination, o opened) account {
+	description, _ := c.describe(d.Use)
+	id := hashed(d.Use + " account " + o.account)
+	out := account{id: id, matchBy: description.Direct.MatchBy, windows: []delivery.Window{{Key: id}}}
+	for _, w := range o.directWindows {
+		out.windows = append(out.windows, delivery.Window{Key: hashed(d.Use + " " + w.Key), Rate: w.Rate, PerUser: w.PerUser})
 	}
 	return out
 }
@@ -147,10 +141,11 @@ func hashed(s string) string {
 
 // windows are the limits on a destination's starts: those that its vendor
 // documents, or the operator's own rate, counted by what the vendor counts.
-func windows(p plugin.Provider, d config.Destination, place plugin.Destination) []delivery.Window {
-	documented := []plugin.Window{{Key: "destination " + d.Name, Rate: p.Describe().Limits.Rate}}
-	if paced, ok := place.(plugin.Paced); ok && len(paced.Windows()) > 0 {
-		documented = paced.Windows()
+func (c *catalogue) windows(d config.Destination, o opened) []delivery.Window {
+	description, _ := c.describe(d.Use)
+	documented := o.windows
+	if len(documented) == 0 {
+		documented = []plugin.Window{{Key: "destination " + d.Name, Rate: description.Limits.Rate}}
 	}
 	if d.Rate.Count > 0 {
 		documented = []plugin.Window{{Key: documented[0].Key, Rate: d.Rate}}

@@ -17,7 +17,6 @@ import (
 	"github.com/relay-sidecar/relay/internal/intake"
 	"github.com/relay-sidecar/relay/internal/people"
 	"github.com/relay-sidecar/relay/internal/problem"
-	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/markup"
 )
 
@@ -64,8 +63,8 @@ func (a *App) preview(ctx context.Context, now *snapshot, in api.Preview) (out a
 		}
 		out.Recipient, _ = json.Marshal(p) // it came from JSON
 	}
-	addressed, judged := a.addressed(now, dest, c)
-	resp, err := dest.provider.Preview(ctx, addressed)
+	addressed, by, judged := a.addressed(now, dest, c)
+	r, size, err := a.previewAt(ctx, dest, addressed, by)
 	if err != nil {
 		words := err.Error()
 		if errors.Is(err, relay.ErrUnavailable) {
@@ -73,7 +72,6 @@ func (a *App) preview(ctx context.Context, now *snapshot, in api.Preview) (out a
 		}
 		return out, problem.New(http.StatusServiceUnavailable, fmt.Sprintf("the plugin of provider %s cannot be asked: %s", d.Use, words))
 	}
-	r, size := plugin.DecodePreview(resp)
 	judged(func(explained relay.Report) { r = explained })(r)
 	out.Template, out.TemplateRevision, out.TemplateError = r.Template, r.TemplateRevision, r.TemplateError
 	out.Message, out.Request, out.Verdict, out.Error = r.Message, r.Request, r.Verdict, r.Error

@@ -45,7 +45,9 @@ func (a *App) Reload(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	running := a.current.Load()
-	cfg, warnings, err := a.loadConfig()
+	defer a.host.Refresh() // a plugin's executable may be what has changed
+	defer a.host.Forget()
+	cfg, warnings, err := a.loadConfig(ctx, false)
 	if err == nil {
 		if faults := running.cfg.NeedsRestart(cfg.Config); len(faults) > 0 {
 			err = faults
@@ -56,7 +58,7 @@ func (a *App) Reload(ctx context.Context) error {
 		// Its files are watched, so that mending one of them is noticed (after a
 		// swap, which watches those of what runs); the templates are taken up all
 		// the same.
-		defer a.watcher.Set(slices.Concat(running.cfg.Files, cfg.Files, []string{running.cfg.Templates}))
+		defer a.watcher.Set(slices.Concat(running.cfg.watched(), cfg.watched()))
 		cfg = running.cfg
 	} else {
 		a.refused, a.said = nil, ""
@@ -67,7 +69,7 @@ func (a *App) Reload(ctx context.Context) error {
 		set = running.templates
 	}
 	switch {
-	case cfg.Revision != running.cfg.Revision || set.Revision != running.templates.Revision:
+	case cfg.Revision != running.cfg.Revision || cfg.catalogue.revision() != running.cfg.catalogue.revision() || set.Revision != running.templates.Revision:
 		a.swap(ctx, cfg, set)
 	case set != running.templates: // the same programs, other problems
 		next := *running
@@ -119,6 +121,17 @@ func (a *App) logMissingTemplates() {
 		}
 	}
 	a.missing = missing
+}
+
+// watched is what a configuration is made from.
+func (l loaded) watched() []string {
+	all := append(slices.Clone(l.Files), l.catalogue.files()...)
+	for _, dir := range []string{l.Templates, l.Plugins} {
+		if dir != "" {
+			all = append(all, dir)
+		}
+	}
+	return all
 }
 
 // missingTemplates are the scripts that relay.yaml asks for and that there are not.

@@ -60,7 +60,7 @@ func removeStaleSocket(path string) error {
 // newServer puts both doors behind the guard.
 func (a *App) newServer() *http.Server {
 	in := &intake.Door{Backend: a, Logger: a.logger, Admit: a.admit, MaxBody: func() int64 { return a.current.Load().cfg.Server.MaxBody }}
-	op := &api.Door{Log: a.store, Destinations: a, Status: a.status, Ready: a.readiness, Logger: a.logger, MaxBody: in.MaxBody, Reload: func(ctx context.Context) (any, error) {
+	op := &api.Door{Log: a.store, Destinations: a, Status: a.status, Plugins: a.plugins, Ready: a.readiness, Logger: a.logger, MaxBody: in.MaxBody, Reload: func(ctx context.Context) (any, error) {
 		if err := a.Reload(ctx); err != nil {
 			return nil, err
 		}
@@ -78,6 +78,7 @@ func (a *App) newServer() *http.Server {
 	mux.Handle("GET /v1/deliveries/{id}", read(op.Delivery))
 	mux.Handle("GET /v1/destinations", read(op.ListDestinations))
 	mux.Handle("GET /v1/status", read(op.ShowStatus))
+	mux.Handle("GET /v1/plugins", read(op.ListPlugins))
 	mux.Handle("POST /v1/destinations/{name}/pause", admin(op.Pause))
 	mux.Handle("POST /v1/destinations/{name}/resume", admin(op.Resume))
 	mux.Handle("POST /v1/destinations/{name}/test", admin(op.Test))

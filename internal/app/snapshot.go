@@ -30,6 +30,7 @@ type snapshot struct {
 type destination struct {
 	config.Destination
 	provider *pluginhost.Provider
+	unknown  bool           // the plugin could not say yet what it is: nothing is sent
 	named    *relay.Program // the template that it names; nil: found by the event's type
 	account  *account       // nil: it cannot reach people
 }
@@ -62,7 +63,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 		wanted = append(wanted, wants)
 	}
 	next.routes = route.New(wanted, cfg.people.Complete)
-	a.apply(ctx, setups)
+	a.apply(ctx, cfg, setups)
 	if a.current.Load() != nil {
 		a.at(PointReload)
 	}
@@ -72,8 +73,9 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	a.engine.SetRemovedGrace(cfg.Store.RemovedGrace)
 	a.engine.SetDestinations(lanes)
 	a.host.Keep(func(name string) bool { return setups[name] != nil })
+	a.host.Forget()
 	a.watcher.SetPoll(cfg.Watch.Poll)
-	a.watcher.Set(append(append([]string{}, cfg.Files...), cfg.Templates))
+	a.watcher.Set(cfg.watched())
 }
 
 // build makes a snapshot, but for its routes, with the wanted destinations, and
@@ -95,23 +97,23 @@ func (a *App) build(cfg loaded, set *scripts.Set, wanted func(config.Destination
 			reaches = &account
 		}
 		if setups[d.Use] == nil {
-			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs(), Egress: egress, Memory: cfg.Memory(d.Use)}
+			setups[d.Use] = &pluginhost.Setup{Programs: set.Programs(), Egress: egress}
 		}
 		setups[d.Use].Settings = append(setups[d.Use].Settings, &pluginpb.Settings{
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
 			Provider: cfg.Entries[d.Entry].Settings, Target: d.Settings,
 		})
-		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Provider(d.Use), named: set.Named(d.Template), account: reaches}
+		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Use(cfg.catalogue.source(d.Use)), unknown: cfg.unknown[d.Name], named: set.Named(d.Template), account: reaches}
 	}
 	return next, setups
 }
 
 // apply tells providers what deliveries will name.
-func (a *App) apply(ctx context.Context, setups map[string]*pluginhost.Setup) {
+func (a *App) apply(ctx context.Context, cfg loaded, setups map[string]*pluginhost.Setup) {
 	for name, setup := range setups {
 		// One that cannot be told is started anew with the setup; its
 		// deliveries wait for that.
-		if _, err := a.host.Provider(name).Apply(ctx, *setup); err != nil {
+		if _, err := a.host.Use(cfg.catalogue.source(name)).Apply(ctx, *setup); err != nil {
 			a.logger.Warn("plugin did not take its settings and is started anew", "plugin", name, "error", err)
 		}
 	}
@@ -191,21 +193,23 @@ func (a *App) Answer(ctx context.Context, p *relay.Program, result []byte) (int,
 // Ready reports whether the destination's provider takes deliveries now.
 func (a *App) Ready(name string) bool {
 	d := a.current.Load().destinations[name]
-	return d != nil && d.provider.Ready()
+	return d != nil && d.ready()
 }
+
+func (d *destination) ready() bool { return !d.unknown && d.provider.Ready() }
 
 // Send hands a delivery to its provider with the settings and the template of
 // this moment.
 func (a *App) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 	now := a.current.Load()
 	d := now.destinations[c.Destination]
-	if d == nil || c.Part == relay.PartDirect && d.account == nil {
+	if d == nil || d.unknown || c.Part == relay.PartDirect && d.account == nil {
 		return relay.ErrUnavailable
 	}
 	if c.Part == relay.PartDirect {
 		done = a.forgetRefused(d, c.User, done)
 	}
-	out, judged := a.addressed(now, d, c)
+	out, programs, judged := a.addressed(now, d, c)
 	done = judged(done)
 	a.at(PointClaimed)
 	if a.o.At != nil {
@@ -215,22 +219,32 @@ func (a *App) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 			record(r)
 		}
 	}
+	deliver := d.provider.Deliver
 	if alone {
-		return d.provider.DeliverAlone(out, done)
+		deliver = d.provider.DeliverAlone
+	}
+	if !d.provider.Renders() {
+		a.work.Go(func() { a.renderAndDeliver(out, programs, deliver, done) })
+		return nil
 	}
 	return d.provider.Deliver(out, done)
 }
 
-// addressed is a delivery as its provider gets it, and who reads its report on
-// the way back: what it says of the template is remembered and explained.
-func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) (out *pluginpb.Delivery, judged func(func(relay.Report)) func(relay.Report)) {
+// programs are what a delivery's message is made by.
+type programs struct{ template, fallback *relay.Program }
+
+// addressed is a delivery as its provider gets it, what renders it, and who
+// reads its report on the way back: what it says of the template is remembered
+// and explained.
+func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) (out *pluginpb.Delivery, by programs, judged func(func(relay.Report)) func(relay.Report)) {
 	program := d.named
 	if program == nil {
 		program = now.templates.Find(d.Use, c.EventType)
 	}
+	by = programs{program, now.templates.BuiltIn(d.Use, c.EventType)}
 	out = &pluginpb.Delivery{
 		Id: c.ID, Attempt: uint32(c.Attempt), Settings: d.Revision, EventId: c.EventID, Event: c.Event,
-		Template: program.Revision, Fallback: now.templates.BuiltIn(d.Use, c.EventType).Revision,
+		Template: program.Revision, Fallback: by.fallback.Revision,
 		TemplateErrors: string(d.TemplateErrors), TimeoutMs: d.Timeout.Milliseconds(),
 		Resend: c.Resend,
 		Context: &pluginpb.Context{
@@ -248,5 +262,5 @@ func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) (out *pl
 	if d.Template != "" && d.named == nil {
 		watch = broken(now.templates.Broken(d.Template), out)
 	}
-	return out, func(done func(relay.Report)) func(relay.Report) { return watch(a.masked(done)) }
+	return out, by, func(done func(relay.Report)) func(relay.Report) { return watch(a.masked(done)) }
 }

@@ -105,10 +105,14 @@ func (a *App) Destinations(ctx context.Context) ([]api.Destination, error) {
 	var all []api.Destination
 	for _, d := range now.cfg.Destinations {
 		row := api.Destination{Name: d.Name, Provider: d.Entry}
+		unavailable := now.unavailable(d)
 		part := func(part relay.Part) *api.Part {
 			out := &api.Part{State: "active"}
-			if d.Disabled {
+			switch {
+			case d.Disabled:
 				out.State = "disabled"
+			case unavailable != "":
+				out.State, out.Reason = "paused", unavailable
 			}
 			for _, p := range pauses {
 				if p.Destination == d.Name && p.Part == part {
@@ -156,6 +160,22 @@ func (a *App) removed(ctx context.Context, now *snapshot, backlogs []relay.Backl
 		})
 	}
 	return all, nil
+}
+
+// unavailable is why nothing of a destination is sent because of its plugin;
+// empty: it runs, or is being started for the first time.
+func (s *snapshot) unavailable(d config.Destination) string {
+	running := s.destinations[d.Name]
+	if running == nil || running.ready() {
+		return ""
+	}
+	switch status := running.provider.Status(); {
+	case status.Error != "":
+		return "plugin unavailable: " + status.Error
+	case running.unknown:
+		return "plugin unavailable: it has not said yet what its settings are"
+	}
+	return ""
 }
 
 // hasChannel reports whether a destination has a place of its own.

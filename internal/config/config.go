@@ -35,6 +35,9 @@ type Options struct {
 	Provider func(name string) (Schemas, bool)
 	// Providers names every provider that Provider knows.
 	Providers []string
+	// Plugins is asked once about the plugins of third parties that the file
+	// names, before anything is judged. nil: there are none.
+	Plugins func(Plugins) Found
 	// Sources names the doors that need no entry under sources.
 	Sources []string
 	// Judge is what only a destination's provider can say about settings that
@@ -65,8 +68,11 @@ type Schemas struct {
 	// to a loopback address, and with "x-relay-http": "anywhere" http everywhere,
 	// with a warning. "x-relay-hint" adds the remedy to a fault's words.
 	Provider, Destination json.RawMessage
-	Rate                  relay.Rate // of a destination that sets none
-	Concurrency           int        // of a destination that sets none; 0: 1
+	// Unknown: nobody can say now what the schemas are. Everything passes, and
+	// everything counts as secret.
+	Unknown     bool
+	Rate        relay.Rate // of a destination that sets none
+	Concurrency int        // of a destination that sets none; 0: 1
 	// The same for direct messages; 0: 8, and the destination's default.
 	DirectConcurrency int
 	DirectTimeout     time.Duration
@@ -82,6 +88,7 @@ type Config struct {
 	Server       Server
 	Store        Store
 	Templates    string           // absolute path of the directory
+	Plugins      string           // absolute path of the directory; empty: there is none
 	Entries      map[string]Entry // by name; built-in providers that a destination names are among them
 	Destinations []Destination    // sorted by name
 	People       []Person
@@ -156,19 +163,11 @@ type Entry struct {
 	Name     string
 	Use      string          // the provider that it is
 	Settings json.RawMessage // a JSON object of the keys that the provider owns; holds secrets
-	Memory   int64           // bytes that the provider's process may use; of the entry that names the provider itself
-}
-
-// Memory is how many bytes the process of a provider may use.
-func (c *Config) Memory(provider string) int64 {
-	if e := c.Entries[provider]; e.Use == provider {
-		return e.Memory
-	}
-	return defaultMemory
 }
 
 const (
-	defaultMemory = 256 << 20
+	// DefaultMemory is what the process of a provider may use, in bytes.
+	DefaultMemory = 256 << 20
 	// leastMemory is what a plugin needs with some room.
 	leastMemory = 64 << 20
 )
@@ -326,6 +325,7 @@ func Load(path string, o Options) (*Config, []relay.Problem, error) {
 	l := newLoader(path, o)
 	cfg := &Config{File: path}
 	if root := l.tree(); root != nil {
+		l.plugins(root)
 		if l.schema = l.merge(root); l.schema != nil {
 			instance := l.instance(root)
 			l.check(instance, root)

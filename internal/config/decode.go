@@ -81,11 +81,7 @@ func entryOf(name string, value map[string]any, common schema) Entry {
 	if !ok {
 		use = name
 	}
-	e := Entry{Name: name, Use: use, Settings: owned(value, common), Memory: defaultMemory}
-	if text, ok := value["memory"].(string); ok {
-		e.Memory, _ = ParseSize(text) // it was checked
-	}
-	return e
+	return Entry{Name: name, Use: use, Settings: owned(value, common)}
 }
 
 // root makes the paths of directories absolute: they begin where the file is.
@@ -96,6 +92,9 @@ func (l *loader) root(full map[string]any) {
 	}
 	set(below(full, "store"), "path")
 	set(full, "templates")
+	if full["plugins"] != nil {
+		set(full, "plugins")
+	}
 }
 
 // into decodes what finish made. A failure means that schema.json and the

@@ -18,6 +18,7 @@ func Schema(path string, o Options) (json.RawMessage, error) {
 	if root == nil {
 		root = &node{kind: objectNode}
 	}
+	l.plugins(root)
 	l.problems, l.warnings = nil, nil // the file's own do not matter here
 	merged := l.merge(root)
 	if _, faults := l.report(); len(faults) > 0 {

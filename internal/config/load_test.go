@@ -74,9 +74,9 @@ func TestEveryKeyIsCarried(t *testing.T) {
 		},
 	})
 	equal(t, "entries", cfg.Entries, map[string]config.Entry{
-		"slack":    {Name: "slack", Use: "slack", Settings: json.RawMessage(`{}`), Memory: 256 << 20},
-		"slack-eu": {Name: "slack-eu", Use: "slack", Settings: json.RawMessage(`{"api_base":"http://127.0.0.1:9","bot_token":"xoxb-from-file"}`), Memory: 256 << 20},
-		"custom":   {Name: "custom", Use: "custom", Settings: json.RawMessage(`{}`), Memory: 128 << 20},
+		"slack":    {Name: "slack", Use: "slack", Settings: json.RawMessage(`{}`)},
+		"slack-eu": {Name: "slack-eu", Use: "slack", Settings: json.RawMessage(`{"api_base":"http://127.0.0.1:9","bot_token":"xoxb-from-file"}`)},
+		"custom":   {Name: "custom", Use: "custom", Settings: json.RawMessage(`{}`)},
 	})
 	equal(t, "files", cfg.Files, []string{filepath.Join(here, "good.yaml"), filepath.Join(here, "people.yaml"), filepath.Join(here, "token.txt")})
 	equal(t, "people", cfg.People, []config.Person{ann, bob})
@@ -175,7 +175,11 @@ func TestTheShippedFileKnowsEveryKey(t *testing.T) {
 	cert, key := pair(t)
 	o := options(map[string]string{"RELAY_TOKEN": "token-number-one", "RECEIVER_TOKEN": "token-number-four", "BYTEBASE_TOKEN": "token-number-two",
 		"GITHUB_SECRET": "secret-number-one", "BILLING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X", "SLACK_EU_TOKEN": "token-number-five"})
+		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X", "SLACK_EU_TOKEN": "token-number-five",
+		"PAGERDUTY_KEY": "token-number-six"})
+	o.Plugins = func(config.Plugins) config.Found {
+		return config.Found{Schemas: map[string]config.Schemas{"pagerduty": {Provider: []byte(`{"properties":{"routing_key":{"type":"string","writeOnly":true}}}`)}}}
+	}
 	o.ReadFile = func(path string) ([]byte, error) {
 		switch filepath.Base(path) {
 		case "relay.yaml":

@@ -18,6 +18,7 @@ func (l *loader) rules(root *node) {
 	l.openDoors(root)
 	l.certificates(root)
 	l.entries(root)
+	l.launching(root)
 	l.everywhere(root)
 	l.people(root)
 	l.sources(root)
@@ -91,7 +92,7 @@ func (l *loader) entries(root *node) {
 		}
 		if _, ok := l.o.Provider(name); !ok {
 			known := slices.Sorted(slices.Values(l.o.Providers))
-			l.problem(n.key, n.path, "there is no provider %q; say with use: which one of %s it is%s", name, strings.Join(known, ", "), suggest(name, known))
+			l.problem(n.key, n.path, "there is no provider %q; say with use: which one of %s it is%s, or with command: what starts its plugin", name, strings.Join(known, ", "), suggest(name, known))
 		}
 	}
 }
@@ -145,7 +146,7 @@ func (l *loader) everywhere(n *node) {
 	if n.bad || n.kind != scalarNode {
 		return
 	}
-	if n.views.secret(false) && n.text != "" && len(n.text) < minSecret {
+	if n.views.secret(false) && n.text != "" && len(n.text) < minSecret && n.views.word("x-relay-guess") == "" {
 		l.warn(n, "a secret of fewer than %d bytes cannot be masked in logs; use a longer one", minSecret)
 	}
 	if n.views.word("format") != "relay-url" {

@@ -16,10 +16,6 @@ import (
 //go:embed schema.json
 var coreSchema []byte
 
-// reservedEntry are keys that relay keeps for itself, beside those of the core
-// schema: later versions use them, so a provider may not.
-var reservedEntry = []string{"command", "sha256", "automtls", "env"}
-
 // providerName is a name that can stand in a schema's pointers as it is.
 var providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
@@ -84,8 +80,8 @@ func (l *loader) merge(root *node) schema {
 			served = append(served, name)
 			named[name] = schema{"allOf": []any{ref("entry"), ref("entry." + name)}}
 		}
-		defs["entry."+name] = l.owned(name, schemas.Provider, "entry."+name, below(defs, "entry", "properties"), reservedEntry)
-		defs["destination."+name] = l.owned(name, schemas.Destination, "destination."+name, below(defs, "destination", "properties"), nil)
+		defs["entry."+name] = l.owned(name, schemas.Provider, schemas.Unknown, "entry."+name, below(defs, "entry", "properties"))
+		defs["destination."+name] = l.owned(name, schemas.Destination, schemas.Unknown, "destination."+name, below(defs, "destination", "properties"))
 		entries = append(entries, when("use", []any{name}, "entry."+name))
 		targets = append(targets, when("provider", served, "destination."+name))
 	}
@@ -145,7 +141,7 @@ func anys(list []string) []any {
 
 // owned makes a definition of a provider's schema: it lets relay's own keys
 // pass, and nothing that neither side knows.
-func (l *loader) owned(provider string, data json.RawMessage, def string, common schema, reserved []string) schema {
+func (l *loader) owned(provider string, data json.RawMessage, unknown bool, def string, common schema) schema {
 	s := schema{}
 	wrong := func(format string, args ...any) schema {
 		l.problem(place{}, "", "the schema of provider %s: %s", provider, fmt.Sprintf(format, args...))
@@ -154,7 +150,10 @@ func (l *loader) owned(provider string, data json.RawMessage, def string, common
 	if !providerName.MatchString(provider) {
 		return wrong("a provider's name is made of lower case letters, digits and -")
 	}
-	if data != nil {
+	switch {
+	case unknown:
+		s = unknownSchema()
+	case data != nil:
 		var err error
 		if s, err = decodeSchema(data); err != nil {
 			return wrong("%s", err)
@@ -175,11 +174,6 @@ func (l *loader) owned(provider string, data json.RawMessage, def string, common
 			return wrong("the key %s is relay's own", key)
 		}
 		all[key] = true
-	}
-	for _, key := range reserved {
-		if own[key] != nil {
-			return wrong("the key %s is relay's own", key)
-		}
 	}
 	s["properties"] = all
 	if _, said := s["additionalProperties"]; !said {

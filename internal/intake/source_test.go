@@ -311,7 +311,7 @@ func TestSourceScripts(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "sources", "items.ts"), []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	client := scripts.NewClient(inProcess{&scripts.Server{}})
+	client := scripts.NewClient(inProcess{server: &scripts.Server{}})
 	set, err := scripts.NewLibrary(scripts.Options{BuiltIn: templates.FS(), Dir: dir, Compiler: client, Logger: slog.New(slog.DiscardHandler)}).Load(t.Context())
 	if err != nil || len(set.Problems()) > 0 {
 		t.Fatal(err, set.Problems())
@@ -371,7 +371,10 @@ func TestSourceScripts(t *testing.T) {
 }
 
 // inProcess is the script child without the process.
-type inProcess struct{ server *scripts.Server }
+type inProcess struct {
+	pluginpb.ScriptsClient // what is not called
+	server                 *scripts.Server
+}
 
 func (p inProcess) Compile(ctx context.Context, in *pluginpb.CompileRequest, _ ...grpc.CallOption) (*pluginpb.CompileResponse, error) {
 	return p.server.Compile(ctx, in)

@@ -2,22 +2,27 @@
 // watches it, starts it again when it died, hands it deliveries over one
 // stream, and gives back what a dead one held.
 //
-// hashicorp/go-plugin gives the handshake, the connection and the log pipe.
-// What it leaves open is done here: kill and ping are bounded, sockets stand in
-// a directory of relay's own, children end with relay (a pipe on fd 3 closes),
-// and the environment that they see is an allow-list.
+// A third party's executable runs from a verified private copy. When the file
+// changes, the new one is started and judged beside the old one, takes over,
+// and the old one finishes what it has; a bad one is refused and nothing else
+// happens. How a process is started and ended is package launch's.
 //
 // It leaves to others which deliveries to send and what follows from a report.
 package pluginhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/relay-sidecar/relay/plugin/pluginpb"
 )
 
 // Options say how plugins run.
@@ -27,6 +32,20 @@ type Options struct {
 	Executable string
 	// Dir is the directory of the plugins' sockets. It is made anew, 0700.
 	Dir string
+	// Copies is the directory of the private copies that third parties' plugins
+	// run from. It is made anew, 0700.
+	Copies string
+	// Settle is how long a changed executable must stay the same before it is
+	// taken up; 0: 2 s.
+	Settle time.Duration
+	// Accept reports why a third party's plugin cannot be used: its description,
+	// or settings that it has to serve and that its schemas do not take. nil:
+	// nothing is wrong.
+	Accept func(d Description, settings []*pluginpb.Settings) error
+	// OnChange is called, from any goroutine, when another process of a third
+	// party's plugin answers questions: one that could not be asked before, or
+	// that was swapped in.
+	OnChange func(provider string)
 	// Logger takes what plugins log, marked with their name.
 	Logger *slog.Logger
 	// Mask takes secrets out of what plugins log.
@@ -49,9 +68,10 @@ type Host struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu        sync.Mutex // guards the fields below
-	providers map[string]*Provider
-	serial    int // makes socket directories unique
+	mu         sync.Mutex // guards the fields below
+	providers  map[string]*Provider
+	candidates map[string]*candidate
+	serial     int // makes socket directories unique
 }
 
 // maxSocketPath is what sockaddr_un takes, less the name that go-plugin gives
@@ -70,6 +90,11 @@ func New(o Options) (*Host, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the plugin socket directory: %w", err)
 	}
+	if o.Copies != "" {
+		if err := os.RemoveAll(o.Copies); err != nil {
+			return nil, fmt.Errorf("clear the copies of plugins: %w", err)
+		}
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make the plugins' lifeline: %w", err)
@@ -83,29 +108,63 @@ func New(o Options) (*Host, error) {
 	if o.OnDown == nil {
 		o.OnDown = func(string) {}
 	}
-	h := &Host{o: o, parent: r, lifeline: w, providers: map[string]*Provider{}}
+	if o.OnChange == nil {
+		o.OnChange = func(string) {}
+	}
+	if o.Settle == 0 {
+		o.Settle = settle
+	}
+	h := &Host{o: o, parent: r, lifeline: w, providers: map[string]*Provider{}, candidates: map[string]*candidate{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
 }
 
-// Provider is the provider of this name. Its process starts when it has a setup.
-func (h *Host) Provider(name string) *Provider {
+// Provider is the built-in provider of this name, which is started on first use.
+func (h *Host) Provider(name string) *Provider { return h.Use(BuiltIn(name)) }
+
+// Use is the provider of this source, which is started on first use. One that
+// ran from another source goes over to this one with the next [Provider.Apply].
+func (h *Host) Use(s Source) *Provider {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p := h.providers[name]
+	p := h.providers[s.Name]
 	if p == nil {
-		p = h.newProvider(h.ctx, name, h.o.Logger.With("plugin", name))
-		h.providers[name] = p
+		p = h.newProvider(h.ctx, s, h.o.Logger.With("plugin", s.Name))
+		h.providers[s.Name] = p
+		if c := h.candidates[s.Name]; c != nil && c.image.source.same(s) && c.session.alive() {
+			delete(h.candidates, s.Name)
+			p.first = c // knows no settings yet
+		}
 		h.wg.Go(p.run)
+		h.wg.Go(p.follow)
+	} else {
+		p.next.Store(&s)
 	}
 	return p
 }
 
-func (h *Host) newProvider(ctx context.Context, name string, logger *slog.Logger) *Provider {
-	p := &Provider{name: name, host: h, logger: logger, begun: make(chan struct{}), turned: make(chan struct{})}
+func (h *Host) newProvider(ctx context.Context, s Source, logger *slog.Logger) *Provider {
+	p := &Provider{name: s.Name, host: h, logger: logger, again: make(chan struct{}, 1), look: make(chan struct{}, 1), turned: make(chan struct{})}
+	p.from.Store(&s)
 	p.status.State = StateStarting
 	p.ctx, p.stop = context.WithCancel(ctx)
 	return p
+}
+
+// Refresh makes the host look at the executables of its plugins now.
+func (h *Host) Refresh() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.providers {
+		signal(p.look)
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // one is waiting already
+	}
 }
 
 // Keep ends the providers that are not needed any more, each after a bounded
@@ -125,9 +184,10 @@ func (h *Host) Keep(needed func(name string) bool) {
 // Status tells of every process, by name.
 func (h *Host) Status() []Status {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	providers := slices.Collect(maps.Values(h.providers))
+	h.mu.Unlock() // a provider's own lock is never taken within
 	var all []Status
-	for _, p := range h.providers {
+	for _, p := range providers {
 		all = append(all, p.Status())
 		if spare, ok := p.spareStatus(); ok {
 			all = append(all, spare)
@@ -140,10 +200,15 @@ func (h *Host) Status() []Status {
 // have ended. Deliveries still in flight are given back as lost.
 func (h *Host) Close() error {
 	h.cancel()
+	h.Forget()
 	h.wg.Wait()
 	h.lifeline.Close()
 	h.parent.Close()
-	return os.RemoveAll(h.o.Dir)
+	err := os.RemoveAll(h.o.Dir)
+	if h.o.Copies != "" {
+		err = errors.Join(err, os.RemoveAll(h.o.Copies))
+	}
+	return err
 }
 
 // socketDir makes a directory for one process.
@@ -163,17 +228,20 @@ const (
 	StateStarting State = "starting"
 	StateReady    State = "ready"
 	StateBackoff  State = "restarting" // it ended or did not start; waiting before the next try
+	StateUnused   State = "unused"     // no enabled destination names it
 )
 
 // Status is what operators see of a plugin.
 type Status struct {
 	Name     string `json:"name"`
-	Origin   string `json:"origin"` // built-in
+	Origin   string `json:"origin"` // built-in, or the file that it comes from
 	Version  string `json:"version"`
 	PID      int    `json:"pid"`
 	State    State  `json:"state"`
 	Restarts int    `json:"restarts"`
-	Error    string `json:"error,omitempty"` // why it does not run
+	Memory   int64  `json:"memory"` // resident bytes; 0: unknown
+	// Error is why it does not run, or why a changed executable was not taken up.
+	Error string `json:"error,omitempty"`
 }
 
 // backoff is the wait before a plugin is started again: none after a good

@@ -113,18 +113,17 @@ func started(t *testing.T) (*pluginhost.Host, *pluginhost.Provider, <-chan strin
 	ready := make(chan string, 100)
 	h := newHost(t, pluginhost.Options{OnReady: func(name string) { ready <- name }})
 	p := h.Provider("fake")
-	if _, err := p.Apply(t.Context(), setup(0)); err != nil {
+	if _, err := p.Apply(t.Context(), setup()); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, ready)
 	return h, p, ready
 }
 
-func setup(memory int64) pluginhost.Setup {
+func setup() pluginhost.Setup {
 	return pluginhost.Setup{
 		Settings: []*pluginpb.Settings{{Revision: "s1", Destination: "d", Entry: "fake", Provider: []byte("{}"), Target: []byte("{}")}},
 		Programs: []*relay.Program{{Name: "t.ts", Revision: "t1", Code: []byte(program)}},
-		Memory:   memory,
 	}
 }
 
@@ -302,7 +301,7 @@ func TestProviderThatIsNotNeededEndsAfterItsDeliveries(t *testing.T) {
 func TestStoppedProcessDoesNotHangClose(t *testing.T) {
 	ready := make(chan string, 1)
 	h := newHost(t, pluginhost.Options{OnReady: func(name string) { ready <- name }})
-	if _, err := h.Provider("fake").Apply(t.Context(), setup(0)); err != nil {
+	if _, err := h.Provider("fake").Apply(t.Context(), setup()); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, ready)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/pluginhost"
 )
 
 // bound is more than a plugin has with the race detector in it.
@@ -27,7 +28,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	h, p, ready := started(t)
 	first := h.Status()[0].PID
 	drains := send(t, p, "wait", 300*time.Millisecond)
-	if _, err := p.Apply(t.Context(), setup(bound)); err != nil { // another bound is another process
+	h.Use(pluginhost.Source{Name: "fake", Memory: bound})
+	if _, err := p.Apply(t.Context(), setup()); err != nil { // another bound is another process
 		t.Fatal(err)
 	}
 	wait(t, ready)

@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,6 @@ type Setup struct {
 	Settings []*pluginpb.Settings
 	Programs []*relay.Program
 	Egress   *pluginpb.Egress // where it may connect to
-	Memory   int64            // resident bytes that a process may use before another takes its place; 0: any number
 }
 
 // Provider is one provider and the process that runs it, whichever that is at
@@ -31,9 +31,17 @@ type Provider struct {
 	spare  bool            // of another Provider, for what must be alone
 	ctx    context.Context // ends run
 	stop   context.CancelFunc
+	first  *candidate    // the process that it begins with, if one was asked before; run's own
+	again  chan struct{} // capacity 1: wait no longer for the next start
+	look   chan struct{} // capacity 1: the executable may have changed
 
 	session atomic.Pointer[session]
 	tickets atomic.Uint64
+	from    atomic.Pointer[Source] // where the process comes from
+	next    atomic.Pointer[Source] // where it comes from after the next Apply
+	image   atomic.Pointer[image]  // what it was last started from; nil: it never was
+
+	known atomic.Pointer[Asked] // what the last process said of itself
 
 	mu       sync.Mutex // guards the fields below, and is held while a session learns a setup
 	status   Status
@@ -41,9 +49,9 @@ type Provider struct {
 	previous Setup         // deliveries of the last setup may still be on their way
 	turned   chan struct{} // closed when the next session begins
 	alone    *spare
-	begun    chan struct{} // closed when there is a setup
-	told     bool          // it is closed
 }
+
+func (p *Provider) source() Source { return *p.from.Load() }
 
 // Apply makes the provider know a setup: when it returns, deliveries may name
 // what is in it. What the setup before it held stays known until the next one.
@@ -53,19 +61,21 @@ func (p *Provider) Apply(ctx context.Context, next Setup) ([]*pluginpb.Problem, 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.previous, p.setup = p.setup, next
-	if !p.told {
-		p.told = true
-		close(p.begun)
-	}
+	moved := p.next.Swap(nil)
 	if p.alone != nil {
-		p.alone.Apply(ctx, next) // it says itself what is wrong
+		defer func() { // after its own process took over what there is
+			if moved != nil {
+				p.alone.next.Store(moved)
+			}
+			p.alone.Apply(ctx, next) // it says itself what is wrong
+		}()
+	}
+	if moved != nil && !moved.same(p.source()) {
+		return p.move(ctx, *moved)
 	}
 	s := p.session.Load()
 	switch {
 	case s == nil:
-		return nil, nil
-	case s.memory != next.Memory:
-		s.end(errReplaced)
 		return nil, nil
 	}
 	problems, err := s.learn(ctx, p.setup, p.previous)
@@ -78,13 +88,27 @@ func (p *Provider) Apply(ctx context.Context, next Setup) ([]*pluginpb.Problem, 
 // Ready reports whether deliveries are taken now.
 func (p *Provider) Ready() bool { return p.session.Load() != nil }
 
+// Renders reports whether the plugin has an engine. One that does not run now
+// takes no deliveries either way.
+func (p *Provider) Renders() bool {
+	s := p.session.Load()
+	return s == nil || s.description.Renders
+}
+
 // Status tells of the process.
 func (p *Provider) Status() Status {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	s := p.status
-	s.Name, s.Origin = p.name, "built-in"
+	p.mu.Unlock()
+	s.Name, s.Origin, s.Memory = p.name, p.source().Origin, residentSize(s.PID)
 	return s
+}
+
+// failure is why the process cannot be asked now.
+func (p *Provider) failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return errors.New(cmp.Or(p.status.Error, "it is being started"))
 }
 
 // Deliver hands over one delivery; its ticket is given here. done is called
@@ -122,90 +146,145 @@ func (p *Provider) Preview(ctx context.Context, d *pluginpb.Delivery) (*pluginpb
 	return s.preview(ctx, d)
 }
 
-// errReplaced is why a process ends that another takes the place of at once.
-var errReplaced = errors.New("it is started anew with another bound of its memory")
-
 // run keeps a process running until the provider is stopped.
 func (p *Provider) run() {
 	ctx := p.ctx
-	select {
-	case <-p.begun:
-	case <-ctx.Done():
-		return
-	}
+	defer func() {
+		if s := p.session.Swap(nil); s != nil { // one that took over and was not seen yet
+			p.retire(s)
+		}
+	}()
 	var wait backoff
+	said := ""
 	for {
-		started := time.Now()
+		var lived time.Duration // of a process that was ready
 		s, err := p.open(ctx)
 		if err == nil {
+			started := time.Now()
+			said = ""
 			if !p.spare {
 				p.host.o.OnReady(p.name)
+				if !p.source().builtIn() {
+					p.host.o.OnChange(p.name)
+				}
 			}
 			select {
 			case <-ctx.Done():
 			case <-s.ended:
 			}
 			p.session.CompareAndSwap(s, nil)
-			err = s.reason
-			// A hung process drains what it still answers while its successor
-			// already works.
-			p.host.wg.Go(func() { s.close(p.host.ctx) })
+			err, lived = s.reason, time.Since(started)
+			p.retire(s)
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errReplaced) {
-			p.logger.Info("plugin is replaced", "why", err)
-			continue
+		if p.session.Load() != nil {
+			continue // another one took over
 		}
-		delay := wait.next(time.Since(started))
-		p.note(func(st *Status) { st.State, st.PID, st.Error = StateBackoff, 0, p.host.o.Mask(err.Error()) })
-		p.logger.Error("plugin ended", "error", p.host.o.Mask(err.Error()), "restart_in", delay)
+		delay, words := wait.next(lived), p.host.o.Mask(err.Error())
+		p.note(func(st *Status) { st.State, st.PID, st.Error = StateBackoff, 0, words })
+		level := slog.LevelError
+		if words == said {
+			level = slog.LevelDebug // it was said, and the status goes on saying it
+		}
+		said = words
+		p.logger.Log(ctx, level, "plugin does not run", "error", words, "restart_in", delay)
 		if !p.spare {
 			p.host.o.OnDown(p.name)
 		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-p.again:
 		case <-time.After(delay):
 		}
-		p.note(func(st *Status) { st.State = StateStarting; st.Restarts++ })
+		p.note(func(st *Status) {
+			if p.session.Load() == nil { // else another one took over meanwhile
+				st.State = StateStarting
+				st.Restarts++
+			}
+		})
 	}
 }
 
-// open starts a process and teaches it the setup of the moment.
+// retire ends a session that takes nothing new. A hung process drains what it
+// still answers while its successor already works.
+func (p *Provider) retire(s *session) {
+	m := s.image
+	p.host.wg.Go(func() {
+		s.close(p.host.ctx)
+		p.host.discard(m)
+	})
+}
+
+// open is the process that runs: the one that took over, or a new one that
+// knows the setup of the moment.
 func (p *Provider) open(ctx context.Context) (*session, error) {
-	p.mu.Lock()
-	memory := p.setup.Memory
-	p.mu.Unlock()
-	proc, err := p.host.start(p.name, memory, p.logger)
-	if err != nil {
-		return nil, err
+	if s := p.session.Load(); s != nil {
+		return s, nil
 	}
-	s, version, err := newSession(ctx, p.name, proc, memory, p.logger)
+	s, m, err := p.begin(ctx)
 	if err != nil {
-		proc.kill()
 		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if other := p.session.Load(); other != nil { // it took over meanwhile
+		s.end(errNotUsed)
+		p.retire(s)
+		return other, nil
+	}
+	if _, err := p.install(ctx, s, m); err != nil {
+		s.end(errNotUsed)
+		p.retire(s)
+		return nil, err
+	}
+	return s, nil
+}
+
+// begin starts a process, from what it was last started from where that is
+// still what was verified.
+func (p *Provider) begin(ctx context.Context) (*session, *image, error) {
+	if c := p.first; c != nil {
+		p.first = nil
+		if c.session.alive() {
+			return c.session, c.image, nil
+		}
+		p.retire(c.session)
+	}
+	source, m := p.source(), p.image.Load()
+	if m == nil || !m.source.same(source) || !m.intact() {
+		var err error
+		if m, err = p.host.prepare(source); err != nil {
+			return nil, nil, err
+		}
+	}
+	s, err := p.host.open(ctx, m)
+	return s, m, err
+}
+
+// install makes a session the one that deliveries go to, once it knows the
+// setup. It is called with mu held.
+func (p *Provider) install(ctx context.Context, s *session, m *image) ([]*pluginpb.Problem, error) {
 	problems, err := s.learn(ctx, p.setup, p.previous)
 	if err != nil {
-		s.end(errors.New("not used"))
-		s.close(ctx)
 		return nil, fmt.Errorf("plugin %s did not take its settings: %w", p.name, err)
 	}
 	for _, problem := range problems {
-		if !problem.Warning {
-			p.logger.Error("settings refused by the plugin", "pointer", problem.Pointer, "error", problem.Message)
+		if !problem.Warning && !problem.NoChannel {
+			p.logger.Error("settings refused by the plugin", "pointer", problem.Pointer, "error", p.host.o.Mask(problem.Message))
 		}
 	}
-	p.status.State, p.status.PID, p.status.Version, p.status.Error = StateReady, proc.pid, version, ""
-	p.logger.Info("plugin started", "pid", proc.pid, "version", version)
+	s.image = m
+	p.image.Store(m)
+	p.known.Store(asked(m, s))
+	p.status.State, p.status.PID, p.status.Version, p.status.Error = StateReady, s.proc.PID, s.description.Version, ""
+	p.logger.Info("plugin started", "pid", s.proc.PID, "version", s.description.Version)
 	p.session.Store(s)
 	close(p.turned)
 	p.turned = make(chan struct{})
-	return s, nil
+	return problems, nil
 }
 
 func (p *Provider) note(change func(*Status)) {

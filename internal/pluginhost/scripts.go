@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin/launch"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
 )
 
@@ -22,16 +23,17 @@ const ScriptsName = "script"
 // It is a client of the protocol's Scripts service, whichever process serves it.
 type Scripts struct {
 	host   *Host
+	image  *image
 	logger *slog.Logger
 
 	mu       sync.Mutex // guards the fields below; held while the child starts
-	proc     *process
+	proc     *launch.Process
 	restarts int
 }
 
 // Scripts is the script child of this host.
 func (h *Host) Scripts() *Scripts {
-	return &Scripts{host: h, logger: h.o.Logger.With("plugin", ScriptsName)}
+	return &Scripts{host: h, image: &image{source: Source{Name: ScriptsName, Origin: originBuiltIn, Memory: scriptsMemory}, path: h.o.Executable}, logger: h.o.Logger.With("plugin", ScriptsName)}
 }
 
 // scriptsMemory is what the child's collector aims at.
@@ -63,6 +65,13 @@ func (s *Scripts) Answer(ctx context.Context, in *pluginpb.AnswerRequest, o ...g
 	})
 }
 
+// Render calls the child.
+func (s *Scripts) Render(ctx context.Context, in *pluginpb.RenderRequest, o ...grpc.CallOption) (*pluginpb.RenderResponse, error) {
+	return call(ctx, s, callTimeout, func(ctx context.Context, c pluginpb.ScriptsClient) (*pluginpb.RenderResponse, error) {
+		return c.Render(ctx, in, o...)
+	})
+}
+
 // call makes one bounded call. A child that does not answer in time is ended:
 // what it runs cannot always be interrupted.
 func call[T any](ctx context.Context, s *Scripts, timeout time.Duration, f func(context.Context, pluginpb.ScriptsClient) (T, error)) (out T, err error) {
@@ -72,7 +81,7 @@ func call[T any](ctx context.Context, s *Scripts, timeout time.Duration, f func(
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	out, err = f(bounded, pluginpb.NewScriptsClient(p.conn))
+	out, err = f(bounded, pluginpb.NewScriptsClient(p.Conn))
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
 		s.drop(p)
 		return out, fmt.Errorf("the script child did not answer within %s and was ended", timeout)
@@ -81,22 +90,22 @@ func call[T any](ctx context.Context, s *Scripts, timeout time.Duration, f func(
 }
 
 // child is the running child, started where there is none.
-func (s *Scripts) child() (*process, error) {
+func (s *Scripts) child() (*launch.Process, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.proc != nil && s.proc.conn.Exited.Err() == nil {
+	if s.proc != nil && s.proc.Conn.Exited.Err() == nil {
 		return s.proc, nil
 	}
 	if s.host.ctx.Err() != nil {
 		return nil, relay.ErrClosed
 	}
 	if s.proc != nil {
-		s.proc.kill() // clears what it left
+		s.proc.Kill() // clears what it left
 		s.proc = nil
 		s.restarts++
 		s.logger.Warn("the script child ended and is started again", "restarts", s.restarts)
 	}
-	p, err := s.host.start(ScriptsName, scriptsMemory, s.logger)
+	p, err := s.host.start(s.image)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", relay.ErrUnavailable, err)
 	}
@@ -105,11 +114,11 @@ func (s *Scripts) child() (*process, error) {
 }
 
 // drop ends a child that is of no more use.
-func (s *Scripts) drop(p *process) {
+func (s *Scripts) drop(p *launch.Process) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proc == p {
-		p.kill()
+		p.Kill()
 		s.proc = nil
 		s.restarts++
 	}
@@ -120,7 +129,7 @@ func (s *Scripts) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proc != nil {
-		s.proc.kill()
+		s.proc.Kill()
 		s.proc = nil
 	}
 }
@@ -129,8 +138,8 @@ func (s *Scripts) Close() {
 func (s *Scripts) Status() (Status, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.proc == nil || s.proc.conn.Exited.Err() != nil {
+	if s.proc == nil || s.proc.Conn.Exited.Err() != nil {
 		return Status{}, false
 	}
-	return Status{Name: ScriptsName, Origin: "built-in", PID: s.proc.pid, State: StateReady, Restarts: s.restarts}, true
+	return Status{Name: ScriptsName, Origin: originBuiltIn, PID: s.proc.PID, Memory: residentSize(s.proc.PID), State: StateReady, Restarts: s.restarts}, true
 }

@@ -2,9 +2,11 @@ package pluginhost
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -15,12 +17,15 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/launch"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
 )
 
 const (
 	// callTimeout bounds every call that is no delivery.
 	callTimeout = 10 * time.Second
+	// describeTimeout bounds Describe, which needs neither settings nor network.
+	describeTimeout = 5 * time.Second
 	// graceTime is what a delivery may take beyond its own timeout before its
 	// plugin counts as hung; cancelTime is when it is told to stop.
 	graceTime  = 5 * time.Second
@@ -33,17 +38,21 @@ const (
 
 // session is one process from its handshake to its end.
 type session struct {
-	name   string
-	proc   *process
-	client pluginpb.ProviderClient
-	stream pluginpb.Provider_DeliverClient
-	cancel context.CancelFunc // ends the stream
-	logger *slog.Logger
-	memory int64 // resident bytes that the process may use; 0: any number
-	wg     sync.WaitGroup
+	name string
+	proc *launch.Process
+	// description is what the process says of itself.
+	description Description
+	client      pluginpb.ProviderClient
+	stream      pluginpb.Provider_DeliverClient
+	cancel      context.CancelFunc // ends the stream
+	logger      *slog.Logger
+	memory      int64 // resident bytes that the process may use; 0: any number
+	wg          sync.WaitGroup
 
 	ended  chan struct{} // closed when nothing more is handed over
 	reason error         // why; read it after ended
+
+	image *image // what it was started from; set before it is used
 
 	known map[string]bool // revisions of programs that the process has; used under Provider.mu
 
@@ -65,58 +74,87 @@ type flight struct {
 	cancelled bool
 }
 
-func newSession(ctx context.Context, name string, proc *process, memory int64, logger *slog.Logger) (*session, string, error) {
-	client := pluginpb.NewProviderClient(proc.conn)
-	callCtx, cancelCall := context.WithTimeout(ctx, callTimeout)
+// errNotUsed ends a process that was only asked.
+var errNotUsed = errors.New("not used")
+
+func newSession(ctx context.Context, source Source, proc *launch.Process, logger *slog.Logger) (*session, error) {
+	name, file := source.Name, source.said()
+	client := pluginpb.NewProviderClient(proc.Conn)
+	callCtx, cancelCall := context.WithTimeout(ctx, describeTimeout)
 	defer cancelCall()
 	who, err := client.Describe(callCtx, &pluginpb.DescribeRequest{})
-	if err != nil {
-		return nil, "", fmt.Errorf("plugin %s does not describe itself: %w", name, err)
+	switch {
+	case err != nil && status.Code(err) == codes.DeadlineExceeded:
+		return nil, &launch.Error{File: file, What: fmt.Sprintf("does not answer Describe within %s", describeTimeout), Hint: "Describe is answered at once, without network"}
+	case err != nil && source.AutoMTLS && status.Code(err) == codes.Unavailable:
+		return nil, &launch.Error{File: file, What: "cannot be spoken to: " + status.Convert(err).Message(), Hint: "does it do AutoMTLS? take automtls: true out if not"}
+	case err != nil:
+		return nil, &launch.Error{File: file, What: "does not describe itself: " + status.Convert(err).Message(), Hint: "a plugin serves relay.plugin.v1.Provider on its socket"}
+	case who.Name != name:
+		return nil, &launch.Error{File: file, What: fmt.Sprintf("calls itself %q, and provider %s was expected", who.Name, name), Hint: fmt.Sprintf("name the file relay-plugin-%s, or the entry of providers %s", who.Name, who.Name)}
 	}
-	if who.Name != name {
-		return nil, "", fmt.Errorf("plugin %s calls itself %q", name, who.Name)
+	description, err := describe(who)
+	if err != nil {
+		return nil, &launch.Error{File: file, What: "describes itself wrongly: " + err.Error()}
 	}
 	streamCtx, cancel := context.WithCancel(context.Background())
 	stream, err := client.Deliver(streamCtx)
 	if err != nil {
 		cancel()
-		return nil, "", fmt.Errorf("open the stream of plugin %s: %w", name, err)
+		return nil, fmt.Errorf("open the stream of plugin %s: %w", name, err)
 	}
 	s := &session{
-		name: name, proc: proc, client: client, stream: stream, cancel: cancel, logger: logger, memory: memory,
+		name: name, proc: proc, description: description, client: client, stream: stream, cancel: cancel, logger: logger, memory: source.Memory,
 		ended: make(chan struct{}), known: map[string]bool{}, inflight: map[uint64]*flight{},
 		wake: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	s.wg.Go(s.write)
 	s.wg.Go(s.read)
 	s.wg.Go(s.watch)
-	return s, who.Version, nil
+	return s, nil
+}
+
+// describe reads what a plugin says of itself.
+func describe(who *pluginpb.DescribeResponse) (Description, error) {
+	d := Description{Renders: slices.Contains(who.Capabilities, plugin.CapabilityRender), Reaches: who.Direct != nil}
+	d.Name, d.Version = who.Name, who.Version
+	d.ProviderSchema, d.DestinationSchema = schemaOf(who.ProviderSchema), schemaOf(who.DestinationSchema)
+	d.Limits.Concurrency, d.Limits.Body = int(who.Limits.GetConcurrency()), max(0, who.Limits.GetBody())
+	d.Direct = plugin.DirectLimits{
+		MatchBy: who.Direct.GetMatchBy(), Concurrency: int(who.Direct.GetConcurrency()), Timeout: time.Duration(who.Direct.GetTimeoutMs()) * time.Millisecond,
+	}
+	var err error
+	d.Limits.Rate, err = relay.ParseRate(who.Limits.GetRate())
+	return d, err
+}
+
+// schemaOf is a schema of the wire; empty is none.
+func schemaOf(data []byte) json.RawMessage {
+	if len(data) == 0 {
+		return nil
+	}
+	return data
+}
+
+// alive reports whether the session takes deliveries.
+func (s *session) alive() bool {
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
 }
 
 // learn makes the process know two setups.
 func (s *session) learn(ctx context.Context, next, previous Setup) ([]*pluginpb.Problem, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	templates := &pluginpb.PutTemplatesRequest{}
-	listed, locales := map[string]bool{}, map[string]bool{}
-	for _, program := range slices.Concat(next.Programs, previous.Programs) {
-		if listed[program.Revision] {
-			continue
+	if s.description.Renders {
+		if err := s.learnPrograms(ctx, slices.Concat(next.Programs, previous.Programs)); err != nil {
+			return nil, err
 		}
-		listed[program.Revision] = true
-		t := encodeProgram(program)
-		if s.known[program.Revision] {
-			t.Code = nil
-		} else if l := program.Locales; l != nil && !locales[l.Revision] {
-			locales[l.Revision] = true
-			templates.Locales = append(templates.Locales, encodeLocales(l))
-		}
-		templates.Templates = append(templates.Templates, t)
 	}
-	if _, err := s.client.PutTemplates(ctx, templates); err != nil {
-		return nil, err
-	}
-	s.known = listed
 	configure := &pluginpb.ConfigureRequest{Egress: next.Egress}
 	revisions := map[string]bool{}
 	for _, settings := range slices.Concat(next.Settings, previous.Settings) {
@@ -129,21 +167,27 @@ func (s *session) learn(ctx context.Context, next, previous Setup) ([]*pluginpb.
 	return resp.GetProblems(), err
 }
 
-// encodeProgram puts a compiled template on the wire; its locales go apart.
-func encodeProgram(p *relay.Program) *pluginpb.Template {
-	t := &pluginpb.Template{Revision: p.Revision, Name: p.Name, Code: p.Code}
-	if p.Locales != nil {
-		t.Locales = p.Locales.Revision
+// learnPrograms makes the process know templates.
+func (s *session) learnPrograms(ctx context.Context, programs []*relay.Program) error {
+	templates := &pluginpb.PutTemplatesRequest{}
+	listed, locales := map[string]bool{}, map[string]bool{}
+	for _, program := range programs {
+		if listed[program.Revision] {
+			continue
+		}
+		listed[program.Revision] = true
+		isNew := !s.known[program.Revision]
+		if l := program.Locales; isNew && l != nil && !locales[l.Revision] {
+			locales[l.Revision] = true
+			templates.Locales = append(templates.Locales, plugin.EncodeLocales(l))
+		}
+		templates.Templates = append(templates.Templates, plugin.EncodeProgram(program, isNew))
 	}
-	return t
-}
-
-func encodeLocales(l *relay.Locales) *pluginpb.Locales {
-	out := &pluginpb.Locales{Revision: l.Revision, Languages: map[string]*pluginpb.Strings{}}
-	for language, strings := range l.Strings {
-		out.Languages[language] = &pluginpb.Strings{Strings: strings}
+	if _, err := s.client.PutTemplates(ctx, templates); err != nil {
+		return err
 	}
-	return out
+	s.known = listed
+	return nil
 }
 
 // deliver queues one delivery; false means that the session takes no more.
@@ -197,7 +241,7 @@ func (s *session) ask(ctx context.Context, timeoutMs int64, what string, call fu
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(timeoutMs)*time.Millisecond+graceTime)
 	defer cancel()
 	err = call(ctx)
-	ended := err != nil && (s.proc.conn.Exited.Err() != nil || status.Code(err) == codes.Unavailable)
+	ended := err != nil && (s.proc.Conn.Exited.Err() != nil || status.Code(err) == codes.Unavailable)
 	s.mu.Lock()
 	alone = s.calls == 1 && len(s.inflight)+s.lost == 0
 	if !ended { // else whatever else is lost was not alone either
@@ -229,7 +273,7 @@ func (s *session) write() {
 	for {
 		select {
 		case <-s.wake:
-		case <-s.proc.conn.Exited.Done():
+		case <-s.proc.Conn.Exited.Done():
 			return
 		case <-s.stream.Context().Done():
 			return
@@ -358,9 +402,9 @@ func (s *session) close(ctx context.Context) {
 	case <-s.idle:
 	case <-timer.C:
 	case <-ctx.Done():
-	case <-s.proc.conn.Exited.Done():
+	case <-s.proc.Conn.Exited.Done():
 	}
-	s.proc.kill()
+	s.proc.Kill()
 	s.cancel()
 	s.wg.Wait()
 }
@@ -376,7 +420,7 @@ func (s *session) watch() {
 		select {
 		case <-s.stream.Context().Done():
 			return
-		case <-s.proc.conn.Exited.Done():
+		case <-s.proc.Conn.Exited.Done():
 			return
 		case now := <-tick.C:
 			if s.overdue(now) {
@@ -395,10 +439,10 @@ const overTicks = 3
 // is answered first. One that has twice as much is killed before the machine
 // runs out of it. It returns for how many ticks the process has been above.
 func (s *session) outgrown(over int) int {
-	if s.memory <= 0 {
+	if s.memory <= 0 || runtime.GOOS != "linux" { // elsewhere a look costs a process
 		return 0
 	}
-	resident := residentBytes(s.proc.pid)
+	resident := residentSize(s.proc.PID)
 	if resident <= s.memory {
 		return 0
 	}
@@ -407,7 +451,7 @@ func (s *session) outgrown(over int) int {
 	}
 	s.end(fmt.Errorf("plugin %s has %d MiB of memory in use, more than its bound of %d MiB", s.name, resident>>20, s.memory>>20))
 	if resident > 2*s.memory {
-		syscall.Kill(-s.proc.pid, syscall.SIGKILL)
+		syscall.Kill(-s.proc.PID, syscall.SIGKILL)
 	}
 	return over
 }

@@ -70,11 +70,9 @@ func (p *Provider) useSpare() (*spare, error) {
 		return nil, relay.ErrUnavailable
 	}
 	if p.alone == nil {
-		p.alone = &spare{Provider: p.host.newProvider(p.ctx, p.name, p.logger.With("process", "suspects"))}
+		p.alone = &spare{Provider: p.host.newProvider(p.ctx, p.source(), p.logger.With("process", "suspects"))}
 		p.alone.spare = true
 		p.alone.setup, p.alone.previous = p.setup, p.previous
-		p.alone.told = true
-		close(p.alone.begun)
 		p.host.wg.Go(p.alone.run)
 	}
 	p.alone.uses++

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
 	"github.com/relay-sidecar/relay/plugin/render"
 )
@@ -76,6 +77,36 @@ func (c *Client) Answer(ctx context.Context, p *relay.Program, result json.RawMe
 	return render.Reply{
 		Custom: response.GetCustom(), Status: int(response.GetStatus()), ContentType: response.GetContentType(), Body: response.GetBody(),
 	}, nil
+}
+
+// Render renders a delivery for a plugin that has no engine: by the first of the
+// programs, or by the second where the first fails and the destination wants it
+// so. A report with a verdict is the end of the delivery; the message is what to
+// send, of which the report may have less.
+func (c *Client) Render(ctx context.Context, d *pluginpb.Delivery, programs ...*relay.Program) (report relay.Report, message []byte, err error) {
+	request := &pluginpb.RenderRequest{Delivery: d}
+	for _, p := range programs {
+		request.Templates = append(request.Templates, plugin.EncodeProgram(p, false))
+	}
+	response, err := c.scripts.Render(ctx, request)
+	if err == nil && len(response.GetMissing()) > 0 {
+		request.Templates, request.Locales = nil, nil
+		for _, p := range programs {
+			request.Templates = append(request.Templates, plugin.EncodeProgram(p, true))
+			if p.Locales != nil {
+				request.Locales = append(request.Locales, plugin.EncodeLocales(p.Locales))
+			}
+		}
+		response, err = c.scripts.Render(ctx, request)
+	}
+	if err != nil {
+		return relay.Report{}, nil, err
+	}
+	report = plugin.DecodeReport(response.GetReport())
+	if response.GetReport().GetVerdict() == pluginpb.Verdict_VERDICT_UNSPECIFIED {
+		report.Verdict = ""
+	}
+	return report, response.GetReport().GetMessage(), nil
 }
 
 // withCode makes a call that names a script by its revision, and makes it again

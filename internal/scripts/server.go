@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
 	"github.com/relay-sidecar/relay/plugin/render"
 )
@@ -18,8 +19,15 @@ import (
 type Server struct {
 	pluginpb.UnimplementedScriptsServer
 
-	mu    sync.Mutex // guards known
-	known map[string]*render.Template
+	mu        sync.Mutex // guards the fields below
+	known     map[string]*render.Template
+	templates map[string]named // of plugins that have no engine
+}
+
+// named is a template with the name that the log shows.
+type named struct {
+	*render.Template
+	name string
 }
 
 var _ pluginpb.ScriptsServer = (*Server)(nil)
@@ -86,6 +94,54 @@ func (s *Server) template(p *pluginpb.Template) (*render.Template, *relay.Templa
 	}
 	s.known[p.GetRevision()] = template
 	return template, nil, nil
+}
+
+// maxTemplates bounds the compiled templates that are kept: those in use, and
+// one for every edit.
+const maxTemplates = 1024
+
+// Render implements pluginpb.ScriptsServer.
+func (s *Server) Render(_ context.Context, r *pluginpb.RenderRequest) (*pluginpb.RenderResponse, error) {
+	locales := map[string]*relay.Locales{}
+	for _, l := range r.GetLocales() {
+		locales[l.GetRevision()] = plugin.DecodeLocales(l)
+	}
+	found, missing := s.take(r.GetTemplates(), locales)
+	if len(missing) > 0 {
+		return &pluginpb.RenderResponse{Missing: missing}, nil
+	}
+	report := relay.Report{}
+	plugin.Render(r.GetDelivery(), &report, func(revision string) (*render.Template, string) {
+		t := found[revision]
+		return t.Template, t.name
+	})
+	return &pluginpb.RenderResponse{Report: plugin.EncodeReport(&report)}, nil
+}
+
+// take compiles what came with its code, and finds what came before. One that
+// does not compile is not found.
+func (s *Server) take(all []*pluginpb.Template, locales map[string]*relay.Locales) (found map[string]named, missing []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found = map[string]named{}
+	for _, t := range all {
+		known, ok := s.templates[t.GetRevision()]
+		switch {
+		case ok:
+		case len(t.GetCode()) == 0:
+			missing = append(missing, t.GetRevision())
+			continue
+		default:
+			known.name = t.GetName()
+			known.Template, _ = render.New(relay.Program{Name: t.GetName(), Revision: t.GetRevision(), Code: t.GetCode(), Locales: locales[t.GetLocales()]})
+			if s.templates == nil || len(s.templates) >= maxTemplates {
+				s.templates = map[string]named{}
+			}
+			s.templates[t.GetRevision()] = known
+		}
+		found[t.GetRevision()] = known
+	}
+	return found, missing
 }
 
 func toProto(e *relay.TemplateError) *pluginpb.TemplateError {

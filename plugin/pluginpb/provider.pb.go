@@ -1,8 +1,22 @@
 // The protocol between relay and a provider plugin, version 1.
 //
-// A plugin is an executable that relay starts through hashicorp/go-plugin's
-// handshake (magic cookie RELAY_PLUGIN, protocol version 1, gRPC over a Unix
-// socket). It serves Provider; the built-in script child serves Scripts.
+// A plugin is an executable that relay starts with hashicorp/go-plugin's
+// handshake. It checks that RELAY_PLUGIN is
+// 3f0d1d5cf1d94f5f8a5f9d5c7b1f2e60, listens on a Unix socket in the directory
+// PLUGIN_UNIX_SOCKET_DIR, prints one line to standard output,
+//
+//     1|1|unix|<path of the socket>|grpc|
+//
+// and nothing else there (the second 1 is the version of this file, one of those
+// in PLUGIN_PROTOCOL_VERSIONS). On the socket it serves Provider, and
+// plugin.GRPCController with `rpc Shutdown(Empty) returns (Empty)`, which ends it.
+// Standard error is its log. docs/plugins.md tells more, with a transcript.
+//
+// The order of calls: Describe, Check; once relay.yaml is taken PutTemplates (only
+// with the capability "render"), Configure, and one Deliver that lives as long as
+// the process. PutTemplates and Configure come again with every change.
+//
+// The built-in script child serves Scripts.
 //
 // Rules that hold for every call:
 //   - A gRPC error means that the plugin itself is broken. What a vendor
@@ -37,10 +51,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What an attempt came to. The plugin knows the vendor and classifies; relay
+// decides what follows.
 type Verdict int32
 
 const (
-	Verdict_VERDICT_UNSPECIFIED Verdict = 0
+	Verdict_VERDICT_UNSPECIFIED Verdict = 0 // not an answer
 	Verdict_DELIVERED           Verdict = 1 // the vendor promised that the message is there
 	Verdict_TEMPORARY           Verdict = 2 // nothing was shown; trying again can help
 	Verdict_AMBIGUOUS           Verdict = 3 // the message may be visible; trying again may double it
@@ -297,7 +313,8 @@ func (x *Direct) GetTimeoutMs() int64 {
 	return 0
 }
 
-// Defaults for destinations of this provider; relay.yaml overrides them.
+// What the vendor documents: defaults for destinations of this provider, kept by
+// relay over every window; relay.yaml overrides them.
 type Limits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rate          string                 `protobuf:"bytes,1,opt,name=rate,proto3" json:"rate,omitempty"`                // such as "1/s" or "20/m"; empty: none
@@ -480,8 +497,12 @@ func (x *CheckRequest) GetSettings() []*Settings {
 }
 
 type CheckResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Problems      []*Problem             `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Problems []*Problem             `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	// What relay must know of usable settings before it sends anything, by
+	// revision. Of settings that are not listed relay assumes a channel with the
+	// limits of Describe, and direct messages where the plugin describes them.
+	Opened        []*Opened `protobuf:"bytes,2,rep,name=opened,proto3" json:"opened,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -523,6 +544,170 @@ func (x *CheckResponse) GetProblems() []*Problem {
 	return nil
 }
 
+func (x *CheckResponse) GetOpened() []*Opened {
+	if x != nil {
+		return x.Opened
+	}
+	return nil
+}
+
+// What settings come to.
+type Opened struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"` // of the settings
+	Channel  bool                   `protobuf:"varint,2,opt,name=channel,proto3" json:"channel,omitempty"`  // there is a place to send to
+	Windows  []*Window              `protobuf:"bytes,3,rep,name=windows,proto3" json:"windows,omitempty"`   // its limits; empty: Limits.rate, for each destination apart
+	Direct   bool                   `protobuf:"varint,4,opt,name=direct,proto3" json:"direct,omitempty"`    // people can be reached
+	// Names the credentials of direct messages: destinations with the same
+	// account share pauses and what is known of people. No secret: hash it.
+	Account       string    `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"`
+	DirectWindows []*Window `protobuf:"bytes,6,rep,name=direct_windows,json=directWindows,proto3" json:"direct_windows,omitempty"` // the limits of direct messages
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Opened) Reset() {
+	*x = Opened{}
+	mi := &file_provider_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Opened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Opened) ProtoMessage() {}
+
+func (x *Opened) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Opened.ProtoReflect.Descriptor instead.
+func (*Opened) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Opened) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *Opened) GetChannel() bool {
+	if x != nil {
+		return x.Channel
+	}
+	return false
+}
+
+func (x *Opened) GetWindows() []*Window {
+	if x != nil {
+		return x.Windows
+	}
+	return nil
+}
+
+func (x *Opened) GetDirect() bool {
+	if x != nil {
+		return x.Direct
+	}
+	return false
+}
+
+func (x *Opened) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Opened) GetDirectWindows() []*Window {
+	if x != nil {
+		return x.DirectWindows
+	}
+	return nil
+}
+
+// A documented limit: in every window of per_ms at most count messages start,
+// over all destinations of the provider with the same key.
+type Window struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`      // names what the vendor counts; no secret: hash it
+	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"` // 0: only waits that the vendor asks for
+	PerMs         int64                  `protobuf:"varint,3,opt,name=per_ms,json=perMs,proto3" json:"per_ms,omitempty"`
+	PerUser       bool                   `protobuf:"varint,4,opt,name=per_user,json=perUser,proto3" json:"per_user,omitempty"` // each person counts apart
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Window) Reset() {
+	*x = Window{}
+	mi := &file_provider_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Window) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Window) ProtoMessage() {}
+
+func (x *Window) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Window.ProtoReflect.Descriptor instead.
+func (*Window) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Window) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Window) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Window) GetPerMs() int64 {
+	if x != nil {
+		return x.PerMs
+	}
+	return 0
+}
+
+func (x *Window) GetPerUser() bool {
+	if x != nil {
+		return x.PerUser
+	}
+	return false
+}
+
 type Problem struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Revision string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`  // of the settings at fault
@@ -532,14 +717,16 @@ type Problem struct {
 	Warning  bool                   `protobuf:"varint,5,opt,name=warning,proto3" json:"warning,omitempty"`
 	// The settings name no channel. That is a fault, unless the destination has
 	// direct messages that never fall back to a channel.
-	NoChannel     bool `protobuf:"varint,6,opt,name=no_channel,json=noChannel,proto3" json:"no_channel,omitempty"`
+	NoChannel bool `protobuf:"varint,6,opt,name=no_channel,json=noChannel,proto3" json:"no_channel,omitempty"`
+	// It is about direct messages: of no interest to a destination that wants none.
+	Direct        bool `protobuf:"varint,7,opt,name=direct,proto3" json:"direct,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_provider_proto_msgTypes[7]
+	mi := &file_provider_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +738,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[7]
+	mi := &file_provider_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +751,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{7}
+	return file_provider_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Problem) GetRevision() string {
@@ -609,6 +796,13 @@ func (x *Problem) GetNoChannel() bool {
 	return false
 }
 
+func (x *Problem) GetDirect() bool {
+	if x != nil {
+		return x.Direct
+	}
+	return false
+}
+
 type ConfigureRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Settings []*Settings            `protobuf:"bytes,1,rep,name=settings,proto3" json:"settings,omitempty"`
@@ -620,7 +814,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_provider_proto_msgTypes[8]
+	mi := &file_provider_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +826,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[8]
+	mi := &file_provider_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +839,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{8}
+	return file_provider_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ConfigureRequest) GetSettings() []*Settings {
@@ -674,7 +868,7 @@ type Egress struct {
 
 func (x *Egress) Reset() {
 	*x = Egress{}
-	mi := &file_provider_proto_msgTypes[9]
+	mi := &file_provider_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +880,7 @@ func (x *Egress) String() string {
 func (*Egress) ProtoMessage() {}
 
 func (x *Egress) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[9]
+	mi := &file_provider_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +893,7 @@ func (x *Egress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Egress.ProtoReflect.Descriptor instead.
 func (*Egress) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{9}
+	return file_provider_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Egress) GetAuthorities() []byte {
@@ -725,7 +919,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_provider_proto_msgTypes[10]
+	mi := &file_provider_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +931,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[10]
+	mi := &file_provider_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +944,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{10}
+	return file_provider_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConfigureResponse) GetProblems() []*Problem {
@@ -762,17 +956,17 @@ func (x *ConfigureResponse) GetProblems() []*Problem {
 
 type Template struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Revision      string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`       // path below the templates directory
-	Code          []byte                 `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`       // JavaScript with an inline source map; empty: known already
-	Locales       string                 `protobuf:"bytes,4,opt,name=locales,proto3" json:"locales,omitempty"` // revision of the Locales that it uses
+	Revision      string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"` // a hash of the content
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`         // path below the templates directory
+	Code          []byte                 `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`         // JavaScript with an inline source map; empty: known already
+	Locales       string                 `protobuf:"bytes,4,opt,name=locales,proto3" json:"locales,omitempty"`   // revision of the Locales that it uses
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_provider_proto_msgTypes[11]
+	mi := &file_provider_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +978,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[11]
+	mi := &file_provider_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +991,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{11}
+	return file_provider_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Template) GetRevision() string {
@@ -838,7 +1032,7 @@ type Locales struct {
 
 func (x *Locales) Reset() {
 	*x = Locales{}
-	mi := &file_provider_proto_msgTypes[12]
+	mi := &file_provider_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +1044,7 @@ func (x *Locales) String() string {
 func (*Locales) ProtoMessage() {}
 
 func (x *Locales) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[12]
+	mi := &file_provider_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +1057,7 @@ func (x *Locales) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Locales.ProtoReflect.Descriptor instead.
 func (*Locales) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{12}
+	return file_provider_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Locales) GetRevision() string {
@@ -889,7 +1083,7 @@ type Strings struct {
 
 func (x *Strings) Reset() {
 	*x = Strings{}
-	mi := &file_provider_proto_msgTypes[13]
+	mi := &file_provider_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +1095,7 @@ func (x *Strings) String() string {
 func (*Strings) ProtoMessage() {}
 
 func (x *Strings) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[13]
+	mi := &file_provider_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +1108,7 @@ func (x *Strings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Strings.ProtoReflect.Descriptor instead.
 func (*Strings) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{13}
+	return file_provider_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Strings) GetStrings() map[string]string {
@@ -934,7 +1128,7 @@ type PutTemplatesRequest struct {
 
 func (x *PutTemplatesRequest) Reset() {
 	*x = PutTemplatesRequest{}
-	mi := &file_provider_proto_msgTypes[14]
+	mi := &file_provider_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1140,7 @@ func (x *PutTemplatesRequest) String() string {
 func (*PutTemplatesRequest) ProtoMessage() {}
 
 func (x *PutTemplatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[14]
+	mi := &file_provider_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1153,7 @@ func (x *PutTemplatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplatesRequest.ProtoReflect.Descriptor instead.
 func (*PutTemplatesRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{14}
+	return file_provider_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PutTemplatesRequest) GetTemplates() []*Template {
@@ -985,7 +1179,7 @@ type PutTemplatesResponse struct {
 
 func (x *PutTemplatesResponse) Reset() {
 	*x = PutTemplatesResponse{}
-	mi := &file_provider_proto_msgTypes[15]
+	mi := &file_provider_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1191,7 @@ func (x *PutTemplatesResponse) String() string {
 func (*PutTemplatesResponse) ProtoMessage() {}
 
 func (x *PutTemplatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[15]
+	mi := &file_provider_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1204,7 @@ func (x *PutTemplatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplatesResponse.ProtoReflect.Descriptor instead.
 func (*PutTemplatesResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{15}
+	return file_provider_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PutTemplatesResponse) GetMissing() []string {
@@ -1030,7 +1224,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_provider_proto_msgTypes[16]
+	mi := &file_provider_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1236,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[16]
+	mi := &file_provider_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1249,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{16}
+	return file_provider_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeliverRequest) GetDeliveries() []*Delivery {
@@ -1081,7 +1275,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_provider_proto_msgTypes[17]
+	mi := &file_provider_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1287,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[17]
+	mi := &file_provider_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1300,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{17}
+	return file_provider_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeliverResponse) GetResults() []*Result {
@@ -1129,8 +1323,11 @@ type Delivery struct {
 	TemplateErrors string                 `protobuf:"bytes,9,opt,name=template_errors,json=templateErrors,proto3" json:"template_errors,omitempty"` // fallback, retry or dead
 	Context        *Context               `protobuf:"bytes,10,opt,name=context,proto3" json:"context,omitempty"`
 	TimeoutMs      int64                  `protobuf:"varint,11,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // of the whole attempt
-	Message        []byte                 `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`                       // what to send, where the plugin has no engine
-	User           string                 `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"`                             // of a direct message: the vendor's id of the recipient
+	// What to send, where the plugin has no engine; then there is no template.
+	// JSON of what a template made: a portable message, which is an object with
+	// "$relay": 1; the vendor's own object; or a string, which is plain text.
+	Message []byte `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`
+	User    string `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"` // of a direct message: the vendor's id of the recipient
 	// The template is not to be run: what to do is as if it had failed like this.
 	// `template` may then be empty.
 	Quarantined   *TemplateError `protobuf:"bytes,14,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
@@ -1141,7 +1338,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1350,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1363,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{18}
+	return file_provider_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Delivery) GetTicket() uint64 {
@@ -1290,7 +1487,7 @@ type Context struct {
 
 func (x *Context) Reset() {
 	*x = Context{}
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +1499,7 @@ func (x *Context) String() string {
 func (*Context) ProtoMessage() {}
 
 func (x *Context) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,7 +1512,7 @@ func (x *Context) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Context.ProtoReflect.Descriptor instead.
 func (*Context) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{19}
+	return file_provider_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Context) GetDestination() string {
@@ -1367,6 +1564,8 @@ func (x *Context) GetNowMs() int64 {
 	return 0
 }
 
+// The answer to a delivery. Each has exactly one, within its timeout; what stands
+// in `cancel` soon.
 type Result struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ticket        uint64                 `protobuf:"varint,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
@@ -1377,7 +1576,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1588,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1601,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{20}
+	return file_provider_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Result) GetTicket() uint64 {
@@ -1445,7 +1644,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1656,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1669,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{21}
+	return file_provider_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Report) GetVerdict() Verdict {
@@ -1585,7 +1784,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1796,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1809,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{22}
+	return file_provider_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Step) GetName() string {
@@ -1664,7 +1863,7 @@ type TemplateError struct {
 
 func (x *TemplateError) Reset() {
 	*x = TemplateError{}
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1875,7 @@ func (x *TemplateError) String() string {
 func (*TemplateError) ProtoMessage() {}
 
 func (x *TemplateError) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1888,7 @@ func (x *TemplateError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TemplateError.ProtoReflect.Descriptor instead.
 func (*TemplateError) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{23}
+	return file_provider_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TemplateError) GetFile() string {
@@ -1739,7 +1938,7 @@ type HTTPRequest struct {
 
 func (x *HTTPRequest) Reset() {
 	*x = HTTPRequest{}
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1751,7 +1950,7 @@ func (x *HTTPRequest) String() string {
 func (*HTTPRequest) ProtoMessage() {}
 
 func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1764,7 +1963,7 @@ func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPRequest.ProtoReflect.Descriptor instead.
 func (*HTTPRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{24}
+	return file_provider_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HTTPRequest) GetMethod() string {
@@ -1806,7 +2005,7 @@ type HTTPResponse struct {
 
 func (x *HTTPResponse) Reset() {
 	*x = HTTPResponse{}
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +2017,7 @@ func (x *HTTPResponse) String() string {
 func (*HTTPResponse) ProtoMessage() {}
 
 func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +2030,7 @@ func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPResponse.ProtoReflect.Descriptor instead.
 func (*HTTPResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{25}
+	return file_provider_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HTTPResponse) GetStatus() uint32 {
@@ -1867,7 +2066,7 @@ type ResolveRequest struct {
 
 func (x *ResolveRequest) Reset() {
 	*x = ResolveRequest{}
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +2078,7 @@ func (x *ResolveRequest) String() string {
 func (*ResolveRequest) ProtoMessage() {}
 
 func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +2091,7 @@ func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveRequest.ProtoReflect.Descriptor instead.
 func (*ResolveRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{26}
+	return file_provider_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResolveRequest) GetSettings() string {
@@ -1932,7 +2131,7 @@ type ResolveResponse struct {
 
 func (x *ResolveResponse) Reset() {
 	*x = ResolveResponse{}
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2143,7 @@ func (x *ResolveResponse) String() string {
 func (*ResolveResponse) ProtoMessage() {}
 
 func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2156,7 @@ func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveResponse.ProtoReflect.Descriptor instead.
 func (*ResolveResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{27}
+	return file_provider_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ResolveResponse) GetMatches() []*Match {
@@ -1978,7 +2177,7 @@ type Match struct {
 
 func (x *Match) Reset() {
 	*x = Match{}
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2189,7 @@ func (x *Match) String() string {
 func (*Match) ProtoMessage() {}
 
 func (x *Match) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2202,7 @@ func (x *Match) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Match.ProtoReflect.Descriptor instead.
 func (*Match) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{28}
+	return file_provider_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Match) GetUser() string {
@@ -2036,7 +2235,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +2247,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2260,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{29}
+	return file_provider_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PreviewRequest) GetDelivery() *Delivery {
@@ -2085,7 +2284,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2097,7 +2296,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2110,7 +2309,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{30}
+	return file_provider_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PreviewResponse) GetReport() *Report {
@@ -2141,6 +2340,121 @@ func (x *PreviewResponse) GetUnit() string {
 	return ""
 }
 
+type RenderRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Delivery *Delivery              `protobuf:"bytes,1,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	// The programs that it names; without code where the child knows them.
+	Templates     []*Template `protobuf:"bytes,2,rep,name=templates,proto3" json:"templates,omitempty"`
+	Locales       []*Locales  `protobuf:"bytes,3,rep,name=locales,proto3" json:"locales,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenderRequest) Reset() {
+	*x = RenderRequest{}
+	mi := &file_provider_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenderRequest) ProtoMessage() {}
+
+func (x *RenderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenderRequest.ProtoReflect.Descriptor instead.
+func (*RenderRequest) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RenderRequest) GetDelivery() *Delivery {
+	if x != nil {
+		return x.Delivery
+	}
+	return nil
+}
+
+func (x *RenderRequest) GetTemplates() []*Template {
+	if x != nil {
+		return x.Templates
+	}
+	return nil
+}
+
+func (x *RenderRequest) GetLocales() []*Locales {
+	if x != nil {
+		return x.Locales
+	}
+	return nil
+}
+
+type RenderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The template's part of the report. With a verdict it is the end of the
+	// delivery; without one, report.message is what to send.
+	Report        *Report  `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	Missing       []string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"` // revisions that came without code and are not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenderResponse) Reset() {
+	*x = RenderResponse{}
+	mi := &file_provider_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenderResponse) ProtoMessage() {}
+
+func (x *RenderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenderResponse.ProtoReflect.Descriptor instead.
+func (*RenderResponse) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RenderResponse) GetReport() *Report {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
+func (x *RenderResponse) GetMissing() []string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
 type CompileRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Files         map[string][]byte      `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // path below the templates directory → source
@@ -2151,7 +2465,7 @@ type CompileRequest struct {
 
 func (x *CompileRequest) Reset() {
 	*x = CompileRequest{}
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2477,7 @@ func (x *CompileRequest) String() string {
 func (*CompileRequest) ProtoMessage() {}
 
 func (x *CompileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2490,7 @@ func (x *CompileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileRequest.ProtoReflect.Descriptor instead.
 func (*CompileRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{31}
+	return file_provider_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CompileRequest) GetFiles() map[string][]byte {
@@ -2202,7 +2516,7 @@ type CompileResponse struct {
 
 func (x *CompileResponse) Reset() {
 	*x = CompileResponse{}
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2528,7 @@ func (x *CompileResponse) String() string {
 func (*CompileResponse) ProtoMessage() {}
 
 func (x *CompileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2541,7 @@ func (x *CompileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileResponse.ProtoReflect.Descriptor instead.
 func (*CompileResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{32}
+	return file_provider_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CompileResponse) GetCompiled() []*Compiled {
@@ -2249,7 +2563,7 @@ type Compiled struct {
 
 func (x *Compiled) Reset() {
 	*x = Compiled{}
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2575,7 @@ func (x *Compiled) String() string {
 func (*Compiled) ProtoMessage() {}
 
 func (x *Compiled) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2588,7 @@ func (x *Compiled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Compiled.ProtoReflect.Descriptor instead.
 func (*Compiled) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{33}
+	return file_provider_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Compiled) GetName() string {
@@ -2316,7 +2630,7 @@ type ConvertRequest struct {
 
 func (x *ConvertRequest) Reset() {
 	*x = ConvertRequest{}
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2642,7 @@ func (x *ConvertRequest) String() string {
 func (*ConvertRequest) ProtoMessage() {}
 
 func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2655,7 @@ func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertRequest.ProtoReflect.Descriptor instead.
 func (*ConvertRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{34}
+	return file_provider_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ConvertRequest) GetScript() *Template {
@@ -2376,7 +2690,7 @@ type ConvertResponse struct {
 
 func (x *ConvertResponse) Reset() {
 	*x = ConvertResponse{}
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2702,7 @@ func (x *ConvertResponse) String() string {
 func (*ConvertResponse) ProtoMessage() {}
 
 func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2715,7 @@ func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertResponse.ProtoReflect.Descriptor instead.
 func (*ConvertResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{35}
+	return file_provider_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ConvertResponse) GetEvents() []byte {
@@ -2435,7 +2749,7 @@ type AnswerRequest struct {
 
 func (x *AnswerRequest) Reset() {
 	*x = AnswerRequest{}
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2447,7 +2761,7 @@ func (x *AnswerRequest) String() string {
 func (*AnswerRequest) ProtoMessage() {}
 
 func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2460,7 +2774,7 @@ func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{36}
+	return file_provider_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AnswerRequest) GetScript() *Template {
@@ -2490,7 +2804,7 @@ type AnswerResponse struct {
 
 func (x *AnswerResponse) Reset() {
 	*x = AnswerResponse{}
-	mi := &file_provider_proto_msgTypes[37]
+	mi := &file_provider_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2502,7 +2816,7 @@ func (x *AnswerResponse) String() string {
 func (*AnswerResponse) ProtoMessage() {}
 
 func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[37]
+	mi := &file_provider_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2515,7 +2829,7 @@ func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerResponse.ProtoReflect.Descriptor instead.
 func (*AnswerResponse) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{37}
+	return file_provider_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *AnswerResponse) GetCustom() bool {
@@ -2583,9 +2897,22 @@ const file_provider_proto_rawDesc = "" +
 	"\bprovider\x18\x04 \x01(\fR\bprovider\x12\x16\n" +
 	"\x06target\x18\x05 \x01(\fR\x06target\"E\n" +
 	"\fCheckRequest\x125\n" +
-	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\"E\n" +
+	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\"v\n" +
 	"\rCheckResponse\x124\n" +
-	"\bproblems\x18\x01 \x03(\v2\x18.relay.plugin.v1.ProblemR\bproblems\"\xae\x01\n" +
+	"\bproblems\x18\x01 \x03(\v2\x18.relay.plugin.v1.ProblemR\bproblems\x12/\n" +
+	"\x06opened\x18\x02 \x03(\v2\x17.relay.plugin.v1.OpenedR\x06opened\"\xe3\x01\n" +
+	"\x06Opened\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\tR\brevision\x12\x18\n" +
+	"\achannel\x18\x02 \x01(\bR\achannel\x121\n" +
+	"\awindows\x18\x03 \x03(\v2\x17.relay.plugin.v1.WindowR\awindows\x12\x16\n" +
+	"\x06direct\x18\x04 \x01(\bR\x06direct\x12\x18\n" +
+	"\aaccount\x18\x05 \x01(\tR\aaccount\x12>\n" +
+	"\x0edirect_windows\x18\x06 \x03(\v2\x17.relay.plugin.v1.WindowR\rdirectWindows\"b\n" +
+	"\x06Window\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x15\n" +
+	"\x06per_ms\x18\x03 \x01(\x03R\x05perMs\x12\x19\n" +
+	"\bper_user\x18\x04 \x01(\bR\aperUser\"\xc6\x01\n" +
 	"\aProblem\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\bR\bprovider\x12\x18\n" +
@@ -2593,7 +2920,8 @@ const file_provider_proto_rawDesc = "" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12\x18\n" +
 	"\awarning\x18\x05 \x01(\bR\awarning\x12\x1d\n" +
 	"\n" +
-	"no_channel\x18\x06 \x01(\bR\tnoChannel\"z\n" +
+	"no_channel\x18\x06 \x01(\bR\tnoChannel\x12\x16\n" +
+	"\x06direct\x18\a \x01(\bR\x06direct\"z\n" +
 	"\x10ConfigureRequest\x125\n" +
 	"\bsettings\x18\x01 \x03(\v2\x19.relay.plugin.v1.SettingsR\bsettings\x12/\n" +
 	"\x06egress\x18\x02 \x01(\v2\x17.relay.plugin.v1.EgressR\x06egress\"@\n" +
@@ -2721,7 +3049,14 @@ const file_provider_proto_rawDesc = "" +
 	"\x06report\x18\x01 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x03R\x05limit\x12\x12\n" +
-	"\x04unit\x18\x04 \x01(\tR\x04unit\"\xa6\x01\n" +
+	"\x04unit\x18\x04 \x01(\tR\x04unit\"\xb3\x01\n" +
+	"\rRenderRequest\x125\n" +
+	"\bdelivery\x18\x01 \x01(\v2\x19.relay.plugin.v1.DeliveryR\bdelivery\x127\n" +
+	"\ttemplates\x18\x02 \x03(\v2\x19.relay.plugin.v1.TemplateR\ttemplates\x122\n" +
+	"\alocales\x18\x03 \x03(\v2\x18.relay.plugin.v1.LocalesR\alocales\"[\n" +
+	"\x0eRenderResponse\x12/\n" +
+	"\x06report\x18\x01 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\x12\x18\n" +
+	"\amissing\x18\x02 \x03(\tR\amissing\"\xa6\x01\n" +
 	"\x0eCompileRequest\x12@\n" +
 	"\x05files\x18\x01 \x03(\v2*.relay.plugin.v1.CompileRequest.FilesEntryR\x05files\x12\x18\n" +
 	"\aentries\x18\x02 \x03(\tR\aentries\x1a8\n" +
@@ -2770,11 +3105,12 @@ const file_provider_proto_rawDesc = "" +
 	"\fPutTemplates\x12$.relay.plugin.v1.PutTemplatesRequest\x1a%.relay.plugin.v1.PutTemplatesResponse\x12P\n" +
 	"\aDeliver\x12\x1f.relay.plugin.v1.DeliverRequest\x1a .relay.plugin.v1.DeliverResponse(\x010\x01\x12L\n" +
 	"\aResolve\x12\x1f.relay.plugin.v1.ResolveRequest\x1a .relay.plugin.v1.ResolveResponse\x12L\n" +
-	"\aPreview\x12\x1f.relay.plugin.v1.PreviewRequest\x1a .relay.plugin.v1.PreviewResponse2\xf0\x01\n" +
+	"\aPreview\x12\x1f.relay.plugin.v1.PreviewRequest\x1a .relay.plugin.v1.PreviewResponse2\xbb\x02\n" +
 	"\aScripts\x12L\n" +
 	"\aCompile\x12\x1f.relay.plugin.v1.CompileRequest\x1a .relay.plugin.v1.CompileResponse\x12L\n" +
 	"\aConvert\x12\x1f.relay.plugin.v1.ConvertRequest\x1a .relay.plugin.v1.ConvertResponse\x12I\n" +
-	"\x06Answer\x12\x1e.relay.plugin.v1.AnswerRequest\x1a\x1f.relay.plugin.v1.AnswerResponseB0Z.github.com/relay-sidecar/relay/plugin/pluginpbb\x06proto3"
+	"\x06Answer\x12\x1e.relay.plugin.v1.AnswerRequest\x1a\x1f.relay.plugin.v1.AnswerResponse\x12I\n" +
+	"\x06Render\x12\x1e.relay.plugin.v1.RenderRequest\x1a\x1f.relay.plugin.v1.RenderResponseB0Z.github.com/relay-sidecar/relay/plugin/pluginpbb\x06proto3"
 
 var (
 	file_provider_proto_rawDescOnce sync.Once
@@ -2789,7 +3125,7 @@ func file_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_provider_proto_goTypes = []any{
 	(Verdict)(0),                 // 0: relay.plugin.v1.Verdict
 	(*DescribeRequest)(nil),      // 1: relay.plugin.v1.DescribeRequest
@@ -2799,106 +3135,119 @@ var file_provider_proto_goTypes = []any{
 	(*Settings)(nil),             // 5: relay.plugin.v1.Settings
 	(*CheckRequest)(nil),         // 6: relay.plugin.v1.CheckRequest
 	(*CheckResponse)(nil),        // 7: relay.plugin.v1.CheckResponse
-	(*Problem)(nil),              // 8: relay.plugin.v1.Problem
-	(*ConfigureRequest)(nil),     // 9: relay.plugin.v1.ConfigureRequest
-	(*Egress)(nil),               // 10: relay.plugin.v1.Egress
-	(*ConfigureResponse)(nil),    // 11: relay.plugin.v1.ConfigureResponse
-	(*Template)(nil),             // 12: relay.plugin.v1.Template
-	(*Locales)(nil),              // 13: relay.plugin.v1.Locales
-	(*Strings)(nil),              // 14: relay.plugin.v1.Strings
-	(*PutTemplatesRequest)(nil),  // 15: relay.plugin.v1.PutTemplatesRequest
-	(*PutTemplatesResponse)(nil), // 16: relay.plugin.v1.PutTemplatesResponse
-	(*DeliverRequest)(nil),       // 17: relay.plugin.v1.DeliverRequest
-	(*DeliverResponse)(nil),      // 18: relay.plugin.v1.DeliverResponse
-	(*Delivery)(nil),             // 19: relay.plugin.v1.Delivery
-	(*Context)(nil),              // 20: relay.plugin.v1.Context
-	(*Result)(nil),               // 21: relay.plugin.v1.Result
-	(*Report)(nil),               // 22: relay.plugin.v1.Report
-	(*Step)(nil),                 // 23: relay.plugin.v1.Step
-	(*TemplateError)(nil),        // 24: relay.plugin.v1.TemplateError
-	(*HTTPRequest)(nil),          // 25: relay.plugin.v1.HTTPRequest
-	(*HTTPResponse)(nil),         // 26: relay.plugin.v1.HTTPResponse
-	(*ResolveRequest)(nil),       // 27: relay.plugin.v1.ResolveRequest
-	(*ResolveResponse)(nil),      // 28: relay.plugin.v1.ResolveResponse
-	(*Match)(nil),                // 29: relay.plugin.v1.Match
-	(*PreviewRequest)(nil),       // 30: relay.plugin.v1.PreviewRequest
-	(*PreviewResponse)(nil),      // 31: relay.plugin.v1.PreviewResponse
-	(*CompileRequest)(nil),       // 32: relay.plugin.v1.CompileRequest
-	(*CompileResponse)(nil),      // 33: relay.plugin.v1.CompileResponse
-	(*Compiled)(nil),             // 34: relay.plugin.v1.Compiled
-	(*ConvertRequest)(nil),       // 35: relay.plugin.v1.ConvertRequest
-	(*ConvertResponse)(nil),      // 36: relay.plugin.v1.ConvertResponse
-	(*AnswerRequest)(nil),        // 37: relay.plugin.v1.AnswerRequest
-	(*AnswerResponse)(nil),       // 38: relay.plugin.v1.AnswerResponse
-	nil,                          // 39: relay.plugin.v1.Locales.LanguagesEntry
-	nil,                          // 40: relay.plugin.v1.Strings.StringsEntry
-	nil,                          // 41: relay.plugin.v1.HTTPRequest.HeadersEntry
-	nil,                          // 42: relay.plugin.v1.HTTPResponse.HeadersEntry
-	nil,                          // 43: relay.plugin.v1.CompileRequest.FilesEntry
+	(*Opened)(nil),               // 8: relay.plugin.v1.Opened
+	(*Window)(nil),               // 9: relay.plugin.v1.Window
+	(*Problem)(nil),              // 10: relay.plugin.v1.Problem
+	(*ConfigureRequest)(nil),     // 11: relay.plugin.v1.ConfigureRequest
+	(*Egress)(nil),               // 12: relay.plugin.v1.Egress
+	(*ConfigureResponse)(nil),    // 13: relay.plugin.v1.ConfigureResponse
+	(*Template)(nil),             // 14: relay.plugin.v1.Template
+	(*Locales)(nil),              // 15: relay.plugin.v1.Locales
+	(*Strings)(nil),              // 16: relay.plugin.v1.Strings
+	(*PutTemplatesRequest)(nil),  // 17: relay.plugin.v1.PutTemplatesRequest
+	(*PutTemplatesResponse)(nil), // 18: relay.plugin.v1.PutTemplatesResponse
+	(*DeliverRequest)(nil),       // 19: relay.plugin.v1.DeliverRequest
+	(*DeliverResponse)(nil),      // 20: relay.plugin.v1.DeliverResponse
+	(*Delivery)(nil),             // 21: relay.plugin.v1.Delivery
+	(*Context)(nil),              // 22: relay.plugin.v1.Context
+	(*Result)(nil),               // 23: relay.plugin.v1.Result
+	(*Report)(nil),               // 24: relay.plugin.v1.Report
+	(*Step)(nil),                 // 25: relay.plugin.v1.Step
+	(*TemplateError)(nil),        // 26: relay.plugin.v1.TemplateError
+	(*HTTPRequest)(nil),          // 27: relay.plugin.v1.HTTPRequest
+	(*HTTPResponse)(nil),         // 28: relay.plugin.v1.HTTPResponse
+	(*ResolveRequest)(nil),       // 29: relay.plugin.v1.ResolveRequest
+	(*ResolveResponse)(nil),      // 30: relay.plugin.v1.ResolveResponse
+	(*Match)(nil),                // 31: relay.plugin.v1.Match
+	(*PreviewRequest)(nil),       // 32: relay.plugin.v1.PreviewRequest
+	(*PreviewResponse)(nil),      // 33: relay.plugin.v1.PreviewResponse
+	(*RenderRequest)(nil),        // 34: relay.plugin.v1.RenderRequest
+	(*RenderResponse)(nil),       // 35: relay.plugin.v1.RenderResponse
+	(*CompileRequest)(nil),       // 36: relay.plugin.v1.CompileRequest
+	(*CompileResponse)(nil),      // 37: relay.plugin.v1.CompileResponse
+	(*Compiled)(nil),             // 38: relay.plugin.v1.Compiled
+	(*ConvertRequest)(nil),       // 39: relay.plugin.v1.ConvertRequest
+	(*ConvertResponse)(nil),      // 40: relay.plugin.v1.ConvertResponse
+	(*AnswerRequest)(nil),        // 41: relay.plugin.v1.AnswerRequest
+	(*AnswerResponse)(nil),       // 42: relay.plugin.v1.AnswerResponse
+	nil,                          // 43: relay.plugin.v1.Locales.LanguagesEntry
+	nil,                          // 44: relay.plugin.v1.Strings.StringsEntry
+	nil,                          // 45: relay.plugin.v1.HTTPRequest.HeadersEntry
+	nil,                          // 46: relay.plugin.v1.HTTPResponse.HeadersEntry
+	nil,                          // 47: relay.plugin.v1.CompileRequest.FilesEntry
 }
 var file_provider_proto_depIdxs = []int32{
 	4,  // 0: relay.plugin.v1.DescribeResponse.limits:type_name -> relay.plugin.v1.Limits
 	3,  // 1: relay.plugin.v1.DescribeResponse.direct:type_name -> relay.plugin.v1.Direct
 	5,  // 2: relay.plugin.v1.CheckRequest.settings:type_name -> relay.plugin.v1.Settings
-	8,  // 3: relay.plugin.v1.CheckResponse.problems:type_name -> relay.plugin.v1.Problem
-	5,  // 4: relay.plugin.v1.ConfigureRequest.settings:type_name -> relay.plugin.v1.Settings
-	10, // 5: relay.plugin.v1.ConfigureRequest.egress:type_name -> relay.plugin.v1.Egress
-	8,  // 6: relay.plugin.v1.ConfigureResponse.problems:type_name -> relay.plugin.v1.Problem
-	39, // 7: relay.plugin.v1.Locales.languages:type_name -> relay.plugin.v1.Locales.LanguagesEntry
-	40, // 8: relay.plugin.v1.Strings.strings:type_name -> relay.plugin.v1.Strings.StringsEntry
-	12, // 9: relay.plugin.v1.PutTemplatesRequest.templates:type_name -> relay.plugin.v1.Template
-	13, // 10: relay.plugin.v1.PutTemplatesRequest.locales:type_name -> relay.plugin.v1.Locales
-	19, // 11: relay.plugin.v1.DeliverRequest.deliveries:type_name -> relay.plugin.v1.Delivery
-	21, // 12: relay.plugin.v1.DeliverResponse.results:type_name -> relay.plugin.v1.Result
-	20, // 13: relay.plugin.v1.Delivery.context:type_name -> relay.plugin.v1.Context
-	24, // 14: relay.plugin.v1.Delivery.quarantined:type_name -> relay.plugin.v1.TemplateError
-	22, // 15: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
-	0,  // 16: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
-	24, // 17: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
-	25, // 18: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
-	26, // 19: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
-	23, // 20: relay.plugin.v1.Report.steps:type_name -> relay.plugin.v1.Step
-	25, // 21: relay.plugin.v1.Step.request:type_name -> relay.plugin.v1.HTTPRequest
-	26, // 22: relay.plugin.v1.Step.response:type_name -> relay.plugin.v1.HTTPResponse
-	41, // 23: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
-	42, // 24: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
-	29, // 25: relay.plugin.v1.ResolveResponse.matches:type_name -> relay.plugin.v1.Match
-	22, // 26: relay.plugin.v1.Match.report:type_name -> relay.plugin.v1.Report
-	19, // 27: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
-	22, // 28: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
-	43, // 29: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
-	34, // 30: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
-	24, // 31: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
-	12, // 32: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
-	24, // 33: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
-	12, // 34: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
-	24, // 35: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
-	14, // 36: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
-	1,  // 37: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
-	6,  // 38: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
-	9,  // 39: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
-	15, // 40: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
-	17, // 41: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
-	27, // 42: relay.plugin.v1.Provider.Resolve:input_type -> relay.plugin.v1.ResolveRequest
-	30, // 43: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
-	32, // 44: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
-	35, // 45: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
-	37, // 46: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
-	2,  // 47: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
-	7,  // 48: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
-	11, // 49: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
-	16, // 50: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
-	18, // 51: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
-	28, // 52: relay.plugin.v1.Provider.Resolve:output_type -> relay.plugin.v1.ResolveResponse
-	31, // 53: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
-	33, // 54: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
-	36, // 55: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
-	38, // 56: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
-	47, // [47:57] is the sub-list for method output_type
-	37, // [37:47] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	10, // 3: relay.plugin.v1.CheckResponse.problems:type_name -> relay.plugin.v1.Problem
+	8,  // 4: relay.plugin.v1.CheckResponse.opened:type_name -> relay.plugin.v1.Opened
+	9,  // 5: relay.plugin.v1.Opened.windows:type_name -> relay.plugin.v1.Window
+	9,  // 6: relay.plugin.v1.Opened.direct_windows:type_name -> relay.plugin.v1.Window
+	5,  // 7: relay.plugin.v1.ConfigureRequest.settings:type_name -> relay.plugin.v1.Settings
+	12, // 8: relay.plugin.v1.ConfigureRequest.egress:type_name -> relay.plugin.v1.Egress
+	10, // 9: relay.plugin.v1.ConfigureResponse.problems:type_name -> relay.plugin.v1.Problem
+	43, // 10: relay.plugin.v1.Locales.languages:type_name -> relay.plugin.v1.Locales.LanguagesEntry
+	44, // 11: relay.plugin.v1.Strings.strings:type_name -> relay.plugin.v1.Strings.StringsEntry
+	14, // 12: relay.plugin.v1.PutTemplatesRequest.templates:type_name -> relay.plugin.v1.Template
+	15, // 13: relay.plugin.v1.PutTemplatesRequest.locales:type_name -> relay.plugin.v1.Locales
+	21, // 14: relay.plugin.v1.DeliverRequest.deliveries:type_name -> relay.plugin.v1.Delivery
+	23, // 15: relay.plugin.v1.DeliverResponse.results:type_name -> relay.plugin.v1.Result
+	22, // 16: relay.plugin.v1.Delivery.context:type_name -> relay.plugin.v1.Context
+	26, // 17: relay.plugin.v1.Delivery.quarantined:type_name -> relay.plugin.v1.TemplateError
+	24, // 18: relay.plugin.v1.Result.report:type_name -> relay.plugin.v1.Report
+	0,  // 19: relay.plugin.v1.Report.verdict:type_name -> relay.plugin.v1.Verdict
+	26, // 20: relay.plugin.v1.Report.template_error:type_name -> relay.plugin.v1.TemplateError
+	27, // 21: relay.plugin.v1.Report.request:type_name -> relay.plugin.v1.HTTPRequest
+	28, // 22: relay.plugin.v1.Report.response:type_name -> relay.plugin.v1.HTTPResponse
+	25, // 23: relay.plugin.v1.Report.steps:type_name -> relay.plugin.v1.Step
+	27, // 24: relay.plugin.v1.Step.request:type_name -> relay.plugin.v1.HTTPRequest
+	28, // 25: relay.plugin.v1.Step.response:type_name -> relay.plugin.v1.HTTPResponse
+	45, // 26: relay.plugin.v1.HTTPRequest.headers:type_name -> relay.plugin.v1.HTTPRequest.HeadersEntry
+	46, // 27: relay.plugin.v1.HTTPResponse.headers:type_name -> relay.plugin.v1.HTTPResponse.HeadersEntry
+	31, // 28: relay.plugin.v1.ResolveResponse.matches:type_name -> relay.plugin.v1.Match
+	24, // 29: relay.plugin.v1.Match.report:type_name -> relay.plugin.v1.Report
+	21, // 30: relay.plugin.v1.PreviewRequest.delivery:type_name -> relay.plugin.v1.Delivery
+	24, // 31: relay.plugin.v1.PreviewResponse.report:type_name -> relay.plugin.v1.Report
+	21, // 32: relay.plugin.v1.RenderRequest.delivery:type_name -> relay.plugin.v1.Delivery
+	14, // 33: relay.plugin.v1.RenderRequest.templates:type_name -> relay.plugin.v1.Template
+	15, // 34: relay.plugin.v1.RenderRequest.locales:type_name -> relay.plugin.v1.Locales
+	24, // 35: relay.plugin.v1.RenderResponse.report:type_name -> relay.plugin.v1.Report
+	47, // 36: relay.plugin.v1.CompileRequest.files:type_name -> relay.plugin.v1.CompileRequest.FilesEntry
+	38, // 37: relay.plugin.v1.CompileResponse.compiled:type_name -> relay.plugin.v1.Compiled
+	26, // 38: relay.plugin.v1.Compiled.problems:type_name -> relay.plugin.v1.TemplateError
+	14, // 39: relay.plugin.v1.ConvertRequest.script:type_name -> relay.plugin.v1.Template
+	26, // 40: relay.plugin.v1.ConvertResponse.error:type_name -> relay.plugin.v1.TemplateError
+	14, // 41: relay.plugin.v1.AnswerRequest.script:type_name -> relay.plugin.v1.Template
+	26, // 42: relay.plugin.v1.AnswerResponse.error:type_name -> relay.plugin.v1.TemplateError
+	16, // 43: relay.plugin.v1.Locales.LanguagesEntry.value:type_name -> relay.plugin.v1.Strings
+	1,  // 44: relay.plugin.v1.Provider.Describe:input_type -> relay.plugin.v1.DescribeRequest
+	6,  // 45: relay.plugin.v1.Provider.Check:input_type -> relay.plugin.v1.CheckRequest
+	11, // 46: relay.plugin.v1.Provider.Configure:input_type -> relay.plugin.v1.ConfigureRequest
+	17, // 47: relay.plugin.v1.Provider.PutTemplates:input_type -> relay.plugin.v1.PutTemplatesRequest
+	19, // 48: relay.plugin.v1.Provider.Deliver:input_type -> relay.plugin.v1.DeliverRequest
+	29, // 49: relay.plugin.v1.Provider.Resolve:input_type -> relay.plugin.v1.ResolveRequest
+	32, // 50: relay.plugin.v1.Provider.Preview:input_type -> relay.plugin.v1.PreviewRequest
+	36, // 51: relay.plugin.v1.Scripts.Compile:input_type -> relay.plugin.v1.CompileRequest
+	39, // 52: relay.plugin.v1.Scripts.Convert:input_type -> relay.plugin.v1.ConvertRequest
+	41, // 53: relay.plugin.v1.Scripts.Answer:input_type -> relay.plugin.v1.AnswerRequest
+	34, // 54: relay.plugin.v1.Scripts.Render:input_type -> relay.plugin.v1.RenderRequest
+	2,  // 55: relay.plugin.v1.Provider.Describe:output_type -> relay.plugin.v1.DescribeResponse
+	7,  // 56: relay.plugin.v1.Provider.Check:output_type -> relay.plugin.v1.CheckResponse
+	13, // 57: relay.plugin.v1.Provider.Configure:output_type -> relay.plugin.v1.ConfigureResponse
+	18, // 58: relay.plugin.v1.Provider.PutTemplates:output_type -> relay.plugin.v1.PutTemplatesResponse
+	20, // 59: relay.plugin.v1.Provider.Deliver:output_type -> relay.plugin.v1.DeliverResponse
+	30, // 60: relay.plugin.v1.Provider.Resolve:output_type -> relay.plugin.v1.ResolveResponse
+	33, // 61: relay.plugin.v1.Provider.Preview:output_type -> relay.plugin.v1.PreviewResponse
+	37, // 62: relay.plugin.v1.Scripts.Compile:output_type -> relay.plugin.v1.CompileResponse
+	40, // 63: relay.plugin.v1.Scripts.Convert:output_type -> relay.plugin.v1.ConvertResponse
+	42, // 64: relay.plugin.v1.Scripts.Answer:output_type -> relay.plugin.v1.AnswerResponse
+	35, // 65: relay.plugin.v1.Scripts.Render:output_type -> relay.plugin.v1.RenderResponse
+	55, // [55:66] is the sub-list for method output_type
+	44, // [44:55] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
@@ -2912,7 +3261,7 @@ func file_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_proto_rawDesc), len(file_provider_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   43,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -1,8 +1,22 @@
 // The protocol between relay and a provider plugin, version 1.
 //
-// A plugin is an executable that relay starts through hashicorp/go-plugin's
-// handshake (magic cookie RELAY_PLUGIN, protocol version 1, gRPC over a Unix
-// socket). It serves Provider; the built-in script child serves Scripts.
+// A plugin is an executable that relay starts with hashicorp/go-plugin's
+// handshake. It checks that RELAY_PLUGIN is
+// 3f0d1d5cf1d94f5f8a5f9d5c7b1f2e60, listens on a Unix socket in the directory
+// PLUGIN_UNIX_SOCKET_DIR, prints one line to standard output,
+//
+//     1|1|unix|<path of the socket>|grpc|
+//
+// and nothing else there (the second 1 is the version of this file, one of those
+// in PLUGIN_PROTOCOL_VERSIONS). On the socket it serves Provider, and
+// plugin.GRPCController with `rpc Shutdown(Empty) returns (Empty)`, which ends it.
+// Standard error is its log. docs/plugins.md tells more, with a transcript.
+//
+// The order of calls: Describe, Check; once relay.yaml is taken PutTemplates (only
+// with the capability "render"), Configure, and one Deliver that lives as long as
+// the process. PutTemplates and Configure come again with every change.
+//
+// The built-in script child serves Scripts.
 //
 // Rules that hold for every call:
 //   - A gRPC error means that the plugin itself is broken. What a vendor
@@ -389,6 +403,7 @@ const (
 	Scripts_Compile_FullMethodName = "/relay.plugin.v1.Scripts/Compile"
 	Scripts_Convert_FullMethodName = "/relay.plugin.v1.Scripts/Convert"
 	Scripts_Answer_FullMethodName  = "/relay.plugin.v1.Scripts/Answer"
+	Scripts_Render_FullMethodName  = "/relay.plugin.v1.Scripts/Render"
 )
 
 // ScriptsClient is the client API for Scripts service.
@@ -405,6 +420,8 @@ type ScriptsClient interface {
 	Convert(ctx context.Context, in *ConvertRequest, opts ...grpc.CallOption) (*ConvertResponse, error)
 	// Asks a source script how to answer the sender.
 	Answer(ctx context.Context, in *AnswerRequest, opts ...grpc.CallOption) (*AnswerResponse, error)
+	// Renders a delivery for a plugin that has no engine.
+	Render(ctx context.Context, in *RenderRequest, opts ...grpc.CallOption) (*RenderResponse, error)
 }
 
 type scriptsClient struct {
@@ -445,6 +462,16 @@ func (c *scriptsClient) Answer(ctx context.Context, in *AnswerRequest, opts ...g
 	return out, nil
 }
 
+func (c *scriptsClient) Render(ctx context.Context, in *RenderRequest, opts ...grpc.CallOption) (*RenderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RenderResponse)
+	err := c.cc.Invoke(ctx, Scripts_Render_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ScriptsServer is the server API for Scripts service.
 // All implementations must embed UnimplementedScriptsServer
 // for forward compatibility.
@@ -459,6 +486,8 @@ type ScriptsServer interface {
 	Convert(context.Context, *ConvertRequest) (*ConvertResponse, error)
 	// Asks a source script how to answer the sender.
 	Answer(context.Context, *AnswerRequest) (*AnswerResponse, error)
+	// Renders a delivery for a plugin that has no engine.
+	Render(context.Context, *RenderRequest) (*RenderResponse, error)
 	mustEmbedUnimplementedScriptsServer()
 }
 
@@ -477,6 +506,9 @@ func (UnimplementedScriptsServer) Convert(context.Context, *ConvertRequest) (*Co
 }
 func (UnimplementedScriptsServer) Answer(context.Context, *AnswerRequest) (*AnswerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Answer not implemented")
+}
+func (UnimplementedScriptsServer) Render(context.Context, *RenderRequest) (*RenderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Render not implemented")
 }
 func (UnimplementedScriptsServer) mustEmbedUnimplementedScriptsServer() {}
 func (UnimplementedScriptsServer) testEmbeddedByValue()                 {}
@@ -553,6 +585,24 @@ func _Scripts_Answer_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Scripts_Render_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ScriptsServer).Render(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Scripts_Render_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ScriptsServer).Render(ctx, req.(*RenderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Scripts_ServiceDesc is the grpc.ServiceDesc for Scripts service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -571,6 +621,10 @@ var Scripts_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Answer",
 			Handler:    _Scripts_Answer_Handler,
+		},
+		{
+			MethodName: "Render",
+			Handler:    _Scripts_Render_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

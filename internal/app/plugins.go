@@ -1,0 +1,307 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/relay-sidecar/relay/internal/config"
+	"github.com/relay-sidecar/relay/internal/pluginhost"
+	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/launch"
+	"github.com/relay-sidecar/relay/plugin/pluginpb"
+)
+
+// catalogue is who answers for each provider during one load of relay.yaml:
+// built-in ones in relay's own process, those of third parties in theirs.
+type catalogue struct {
+	ctx     context.Context
+	builtIn map[string]plugin.Provider
+	host    *pluginhost.Host // nil: third parties are not asked, and nothing is said about that
+	strict  bool             // what cannot be asked is a fault, and every one that is named is asked
+
+	sources map[string]pluginhost.Source // how the processes start, by provider; those that are missing start as built-in ones
+	third   map[string]*pluginhost.Asked // third parties' plugins; nil: it cannot be asked
+	failed  map[string]error             // why not
+	unused  []pluginhost.Status          // files of the plugins directory that nothing needs
+}
+
+func newCatalogue(ctx context.Context, providers []plugin.Provider, host *pluginhost.Host, strict bool) *catalogue {
+	c := &catalogue{
+		ctx: ctx, builtIn: map[string]plugin.Provider{}, host: host, strict: strict,
+		sources: map[string]pluginhost.Source{}, third: map[string]*pluginhost.Asked{}, failed: map[string]error{},
+	}
+	for _, p := range providers {
+		c.builtIn[p.Describe().Name] = p
+	}
+	return c
+}
+
+// describe is what a provider says of itself; unknown: nobody can say now.
+func (c *catalogue) describe(name string) (d plugin.Description, unknown bool) {
+	asked, third := c.third[name]
+	switch {
+	case third && asked == nil:
+		return plugin.Description{Name: name}, true
+	case third:
+		return asked.Description.Description, false
+	}
+	return c.builtIn[name].Describe(), false
+}
+
+// source is how a provider's process starts.
+func (c *catalogue) source(name string) pluginhost.Source {
+	if s, ok := c.sources[name]; ok {
+		return s
+	}
+	s := pluginhost.BuiltIn(name)
+	s.Memory = config.DefaultMemory
+	return s
+}
+
+// revision names who answered: another one may answer otherwise.
+func (c *catalogue) revision() string {
+	var all strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(c.third)) {
+		fmt.Fprintf(&all, "%s: ", name)
+		if asked := c.third[name]; asked != nil {
+			fmt.Fprintf(&all, "%s %t", asked.Revision, asked.Runs())
+		}
+		fmt.Fprintln(&all)
+	}
+	return all.String()
+}
+
+// files are what a change of a plugin changes.
+func (c *catalogue) files() []string {
+	var all []string
+	for _, s := range c.sources {
+		all = append(all, s.Files()...)
+	}
+	return all
+}
+
+// schemas are what a configuration must know of a provider.
+func schemas(d plugin.Description) config.Schemas {
+	return config.Schemas{
+		Provider: d.ProviderSchema, Destination: d.DestinationSchema, Concurrency: d.Limits.Concurrency,
+		DirectConcurrency: d.Direct.Concurrency, DirectTimeout: d.Direct.Timeout,
+	}
+}
+
+const (
+	pluginPrefix = "relay-plugin-"
+	// heldWords end what is said of a plugin that cannot be asked.
+	heldWords = "; its settings are not checked, and its destinations are held until it runs"
+)
+
+var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+
+// find looks for the plugins that a file names, and asks them.
+func (c *catalogue) find(in config.Plugins) config.Found {
+	found := config.Found{Schemas: map[string]config.Schemas{}}
+	remark := func(warning bool, keys []string, format string, args ...any) {
+		found.Remarks = append(found.Remarks, config.Remark{Keys: keys, Message: fmt.Sprintf(format, args...), Warning: warning})
+	}
+	files, strange := pluginFiles(in.Dir)
+	for _, words := range strange {
+		remark(true, []string{"plugins"}, "%s", words)
+	}
+	var ask []string
+	for _, p := range in.Named {
+		file, inDir := files[p.Name]
+		delete(files, p.Name)
+		_, builtIn := c.builtIn[p.Name]
+		at := func(key string) []string { return []string{"providers", p.Name, key} }
+		s := pluginhost.BuiltIn(p.Name)
+		switch {
+		case len(p.Command) > 0:
+			s = commandSource(p, in.File)
+		case builtIn:
+			if inDir {
+				remark(true, []string{"plugins"}, "%s is not used: %s is a built-in provider; to replace it, set providers.%[2]s.command", file, p.Name)
+			}
+			if p.SHA256 != "" {
+				remark(false, at("sha256"), "%s is built into relay; a checksum pins a plugin of a third party", p.Name)
+			}
+		case inDir:
+			s = pluginhost.Source{Name: p.Name, Origin: file, File: file, Dir: filepath.Dir(in.File)}
+		default:
+			continue // the configuration says that there is no such provider
+		}
+		s.SHA256, s.AutoMTLS, s.Memory = p.SHA256, p.AutoMTLS, p.Memory
+		for _, name := range slices.Sorted(maps.Keys(p.Env)) {
+			if launch.Reserved(name) {
+				remark(false, append(at("env"), name), "the variable is the protocol's own; take it out")
+			}
+			s.Env = append(s.Env, name+"="+p.Env[name])
+		}
+		c.sources[p.Name] = s
+		if s.File == "" {
+			continue
+		}
+		c.third[p.Name] = nil
+		switch {
+		case !pluginName.MatchString(p.Name) || p.Name == pluginhost.ScriptsName:
+			remark(false, []string{"providers", p.Name}, "%q cannot be the name of a provider; it is made of lower case letters, digits and -, and is not %s", p.Name, pluginhost.ScriptsName)
+		case c.host != nil && (p.Wanted || c.strict):
+			ask = append(ask, p.Name)
+		}
+	}
+	c.ask(ask)
+	for _, name := range slices.Sorted(maps.Keys(c.third)) {
+		d, unknown := c.describe(name)
+		found.Schemas[name] = schemas(d)
+		if unknown {
+			found.Schemas[name] = config.Schemas{Unknown: true}
+		}
+		err, words := c.failed[name], heldWords
+		if asked := c.third[name]; asked != nil && !asked.Runs() {
+			err, words = asked.Failure(), "; its settings are checked by its schema only"
+		}
+		if err != nil {
+			keys := []string{"plugins"}
+			if slices.ContainsFunc(in.Named, func(p config.Plugin) bool { return p.Name == name && len(p.Command) > 0 }) {
+				keys = []string{"providers", name, "command"}
+			}
+			if c.strict {
+				words = ""
+			}
+			remark(!c.strict, keys, "plugin unavailable: %v%s", err, words)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		c.unused = append(c.unused, pluginhost.Status{Name: name, Origin: files[name], State: pluginhost.StateUnused})
+		if _, builtIn := c.builtIn[name]; !builtIn {
+			found.Schemas[name] = config.Schemas{Unknown: true}
+		}
+	}
+	return found
+}
+
+// ask asks plugins who they are, side by side: one that hangs must not make the
+// others wait.
+func (c *catalogue) ask(names []string) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, name := range names {
+		all.Go(func() {
+			asked, err := c.host.Ask(c.ctx, c.sources[name])
+			mu.Lock()
+			defer mu.Unlock()
+			c.third[name] = asked
+			if err != nil {
+				c.failed[name] = err
+			}
+		})
+	}
+	all.Wait()
+}
+
+// pluginFiles lists the executables of the plugins directory by provider, and
+// says what is strange there. Names come from the directory itself: what
+// relay.yaml calls a provider never becomes a path.
+func pluginFiles(dir string) (files map[string]string, strange []string) {
+	files = map[string]string{}
+	if dir == "" {
+		return files, nil
+	}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return files, []string{"there is no directory " + dir}
+	case err != nil:
+		return files, []string{fmt.Sprintf("%s cannot be read: %v", dir, errors.Unwrap(err))}
+	}
+	for _, e := range entries {
+		name, ok := strings.CutPrefix(e.Name(), pluginPrefix)
+		if !ok {
+			continue
+		}
+		if !pluginName.MatchString(name) {
+			strange = append(strange, fmt.Sprintf("%s is not used: a provider's name is made of lower case letters, digits and -; rename the file", filepath.Join(dir, e.Name())))
+			continue
+		}
+		files[name] = filepath.Join(dir, e.Name())
+	}
+	return files, strange
+}
+
+// commandSource is what a command of relay.yaml starts.
+func commandSource(p config.Plugin, file string) pluginhost.Source {
+	s := pluginhost.Source{Name: p.Name, Args: p.Command[1:], Dir: filepath.Dir(file)}
+	s.File = p.Command[0]
+	switch {
+	case filepath.IsAbs(s.File):
+	case strings.ContainsRune(s.File, filepath.Separator):
+		s.File = filepath.Join(s.Dir, s.File)
+	default: // an interpreter of the system
+		s.InPlace = true
+		if path, err := exec.LookPath(s.File); err == nil {
+			s.File, _ = filepath.Abs(path)
+		}
+	}
+	for _, arg := range s.Args {
+		path := arg
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(s.Dir, path)
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			s.Scripts = append(s.Scripts, path)
+		}
+	}
+	s.Origin = s.File
+	if s.InPlace && len(s.Scripts) > 0 {
+		s.Origin = s.Scripts[0]
+	}
+	return s
+}
+
+// acceptable reports why a third party's plugin cannot serve.
+func acceptable(d pluginhost.Description, settings []*pluginpb.Settings) error {
+	s := schemas(d.Description)
+	if err := config.Usable(d.Name, s); err != nil {
+		return err
+	}
+	for _, one := range settings {
+		if err := config.Fits(d.Name, s, one.Provider, one.Target); err != nil {
+			return fmt.Errorf("its schema refuses the settings of destination %s: %w", one.Destination, err)
+		}
+	}
+	return nil
+}
+
+// plugins lists every plugin that there is: those that run, and those that
+// nothing needs.
+func (a *App) plugins() any {
+	all := a.pluginStatus()
+	known := map[string]bool{}
+	for _, s := range all {
+		known[s.Name] = true
+	}
+	more := slices.Clone(a.current.Load().cfg.catalogue.unused)
+	for _, p := range a.o.Providers {
+		d := p.Describe()
+		more = append(more, pluginhost.Status{Name: d.Name, Origin: pluginhost.BuiltIn("").Origin, Version: d.Version, State: pluginhost.StateUnused})
+	}
+	for _, s := range more {
+		if !known[s.Name] {
+			known[s.Name] = true
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(x, y pluginhost.Status) int { return cmp.Compare(x.Name, y.Name) })
+	return struct {
+		Plugins []pluginhost.Status `json:"plugins"`
+	}{all}
+}
