@@ -179,8 +179,9 @@ type Delivery struct {
 	Updated     time.Time       `json:"updated"`
 	NextAttempt *time.Time      `json:"next_attempt"`
 	ReplayOf    *string         `json:"replay_of"`
-	Match       *Match          `json:"match,omitempty"` // only where one delivery is asked for
-	Log         []Attempt       `json:"log,omitempty"`   // the same
+	Match       *Match          `json:"match,omitempty"`     // only where one delivery is asked for
+	WaitedMS    int64           `json:"waited_ms,omitempty"` // the same: how long it was due and did not start, by limits, pauses or full slots
+	Log         []Attempt       `json:"log,omitempty"`       // the same
 }
 
 // Attempt is one try of a delivery, as the log keeps it. Everything in it is

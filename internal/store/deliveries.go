@@ -61,7 +61,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (d relay.Delivery, err 
 		if !found {
 			return relay.ErrNotFound
 		}
-		if d.Match, err = q.match(seq); err != nil {
+		if err := q.more(seq, &d); err != nil {
 			return err
 		}
 		d.Log, err = q.attempts(seq)
@@ -70,19 +70,19 @@ func (s *Store) Delivery(ctx context.Context, id string) (d relay.Delivery, err 
 	return d, err
 }
 
-// match reads who was found for a delivery's recipient, or nil.
-func (q query) match(delivery int64) (m *relay.Match, err error) {
-	err = q.each(`SELECT match FROM deliveries WHERE seq = ? AND match IS NOT NULL`, []any{delivery}, func(scan func(...any) error) error {
+// more reads what is only shown of one delivery: who was found for its
+// recipient, and how long it was due before it was claimed.
+func (q query) more(seq int64, d *relay.Delivery) error {
+	return q.each(`SELECT match, waited FROM deliveries WHERE seq = ?`, []any{seq}, func(scan func(...any) error) error {
 		var kept []byte
-		if err := scan(&kept); err != nil {
+		if err := scan(&kept, &d.WaitedMS); err != nil || kept == nil {
 			return err
 		}
-		if err := json.Unmarshal(kept, &m); err != nil {
+		if err := json.Unmarshal(kept, &d.Match); err != nil {
 			return fmt.Errorf("match: %w", err)
 		}
 		return nil
 	})
-	return m, err
 }
 
 // attempts reads the log of a delivery, in order.

@@ -16,10 +16,10 @@ const (
 	indexEvery = time.Second
 	// indexStep is how many rows one operation adds: a few milliseconds.
 	indexStep = 256
-	// busyOperations within indexEvery mean that others have work for the writer;
-	// then the index waits, unless more than maxUnindexed rows do.
-	busyOperations = 200
-	maxUnindexed   = 50_000
+	// busyRows written within indexEvery mean that others have work for the
+	// writer; then the index waits, unless more than maxUnindexed rows do.
+	busyRows     = 500
+	maxUnindexed = 100_000
 	// spanBits is the size of a block of rows whose times are kept together.
 	spanBits = 10
 )
@@ -61,7 +61,7 @@ func (s *Store) indexWhenIdle(ctx context.Context) {
 		case <-tick.C:
 		}
 		done := s.written.Load()
-		busy := done-seen > busyOperations
+		busy := done-seen > busyRows
 		seen = done
 		for s.unindexed.Load() > 0 && (!busy || s.unindexed.Load() > maxUnindexed) && ctx.Err() == nil {
 			n, err := s.indexSome(ctx)
@@ -71,7 +71,7 @@ func (s *Store) indexWhenIdle(ctx context.Context) {
 			if err != nil || n == 0 {
 				break
 			}
-			if now := s.written.Load(); now-seen > busyOperations {
+			if now := s.written.Load(); now-seen > busyRows {
 				busy, seen = true, now
 			}
 		}

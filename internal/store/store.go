@@ -75,7 +75,7 @@ type Store struct {
 	failed     chan error
 	failure    atomic.Pointer[error] // the fault that ended the store's work
 	lostClaims atomic.Int64
-	written    atomic.Int64 // operations, ever
+	written    atomic.Int64 // rows that came or went on, ever
 	unindexed  atomic.Int64 // about how many rows the index of the log lacks
 	idle       context.CancelFunc
 	indexing   sync.WaitGroup

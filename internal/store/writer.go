@@ -231,7 +231,7 @@ func (w *writer) transact(batch []*operation) (answers []error, err error) {
 	for _, seq := range t.ended {
 		delete(w.sending, seq)
 	}
-	w.store.written.Add(int64(len(batch)))
+	w.store.written.Add(t.created + int64(len(t.ended)))
 	w.store.unindexed.Add(t.created)
 	for _, b := range t.began { // after ended: a row may be given back and claimed again
 		w.sending[b.seq] = b.row
