@@ -69,10 +69,10 @@ func (c *cli) replayIDs(ctx context.Context, server *client, ids []string, dry b
 			return fmt.Errorf("read relay's answer: %w", err)
 		}
 		switch {
-		case c.json:
-			fmt.Fprintf(c.stdout, "%s\n", answer)
 		case dry && !d.State.Final():
 			failed = append(failed, fmt.Errorf("delivery %s is not over yet; only what is over can be replayed", id))
+		case c.json:
+			fmt.Fprintf(c.stdout, "%s\n", answer)
 		case dry:
 			fmt.Fprintf(c.stdout, "delivery %s would be repeated: %s to %s, %s\n", id, d.EventType, d.Destination, d.State)
 		default:
