@@ -20,8 +20,12 @@ const (
 // deliveries to the person go with their attempts, finished or not; events lose
 // the person, what a source's sender sent, and the bodies that were sent and
 // answered to others about them; an event of which nothing else is left goes as
-// a whole. What look-ups said of the person is forgotten, too. What is deleted
-// is overwritten on disk. It returns what was done also where it fails.
+// a whole. What look-ups said of the person is forgotten, too. It returns what
+// was done also where it fails.
+//
+// What is deleted is overwritten. Where rows lay before they moved, SQLite may
+// leave bytes in unused parts of pages until these are used again; a Backup has
+// none of them.
 func (s *Store) Purge(ctx context.Context, name string) (relay.Purged, error) {
 	p := newPerson(name)
 	var done relay.Purged
