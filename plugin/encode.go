@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -81,6 +82,7 @@ const (
 	maxReportText = 4 << 10
 	maxReportBody = 16 << 10
 	maxSteps      = 32
+	maxHeaders    = 64
 )
 
 // DecodeReport reads a plugin's report, which may be a stranger's: it is cut to
@@ -112,14 +114,23 @@ func decodeRequest(q *pluginpb.HTTPRequest) *relay.Request {
 	if q == nil {
 		return nil
 	}
-	return &relay.Request{Method: cut(q.Method, maxReportText), URL: cut(q.Url, maxReportText), Headers: q.Headers, Body: cut(string(q.Body), maxReportBody)}
+	return &relay.Request{Method: cut(q.Method, maxReportText), URL: cut(q.Url, maxReportText), Headers: headers(q.Headers), Body: cut(string(q.Body), maxReportBody)}
 }
 
 func decodeResponse(a *pluginpb.HTTPResponse) *relay.Response {
 	if a == nil {
 		return nil
 	}
-	return &relay.Response{Status: int(a.Status), Headers: a.Headers, Body: cut(string(a.Body), maxReportBody)}
+	return &relay.Response{Status: int(a.Status), Headers: headers(a.Headers), Body: cut(string(a.Body), maxReportBody)}
+}
+
+// headers are the first of a message's headers, each cut to what the log takes.
+func headers(all map[string]string) map[string]string {
+	out := make(map[string]string, min(len(all), maxHeaders))
+	for _, name := range slices.Sorted(maps.Keys(all))[:min(len(all), maxHeaders)] {
+		out[cut(name, maxReportText)] = cut(all[name], maxReportText)
+	}
+	return out
 }
 
 // DecodeMatch reads a plugin's answer about a person, with the same care as a
@@ -165,5 +176,5 @@ func decodeTemplateError(e *pluginpb.TemplateError) *relay.TemplateError {
 	if e == nil {
 		return nil
 	}
-	return &relay.TemplateError{File: e.File, Line: int(e.Line), Column: int(e.Column), Message: e.Message}
+	return &relay.TemplateError{File: cut(e.File, maxReportText), Line: int(e.Line), Column: int(e.Column), Message: cut(e.Message, maxReportText)}
 }

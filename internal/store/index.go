@@ -19,7 +19,7 @@ const (
 	// busyRows written within indexEvery mean that others have work for the
 	// writer; then the index waits, unless more than maxUnindexed rows do.
 	busyRows     = 500
-	maxUnindexed = 100_000
+	maxUnindexed = 200_000
 	// spanBits is the size of a block of rows whose times are kept together.
 	spanBits = 10
 )

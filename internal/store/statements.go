@@ -69,7 +69,7 @@ func prepareStatements(c *conn) (*statements, error) {
 			WHERE seq = ? AND claim = ? AND state = 'sending'`},
 		{&s.insertAttempt, `INSERT OR REPLACE INTO attempts (key, started, duration, verdict, template, template_revision, retry_after, receipt, error, detail)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.slim, `UPDATE attempts SET detail = json_remove(detail, '$.message', '$.request.body', '$.response.body') WHERE key = ?`},
+		{&s.slim, `UPDATE attempts SET detail = slim(detail) WHERE key = ?`},
 
 		{&s.match, `UPDATE deliveries SET user = ?, match = ? WHERE seq = ?`},
 		// Another recipient of the same event who is the same user.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/relay-sidecar/relay"
 	sqlite "modernc.org/sqlite"
 )
 
@@ -60,6 +61,8 @@ func personTexts(recipient string) []string {
 //	mentioned(json, folded)    whether a text holds it, perhaps in the escapes of JSON
 //	redacted(text, name)       a text without a person's email, phone or id
 //
+//	slim(detail)               what is kept of an attempt between the first and the last
+//
 // Connections know what was registered before they were opened.
 var registerFunctions = sync.OnceValue(func() error {
 	for name, f := range map[string]func(text, name string) any{
@@ -83,8 +86,37 @@ var registerFunctions = sync.OnceValue(func() error {
 			return err
 		}
 	}
-	return nil
+	return sqlite.RegisterDeterministicScalarFunction("slim", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		kept, ok := args[0].(string)
+		if !ok {
+			return args[0], nil
+		}
+		return slim(kept)
+	})
 })
+
+// slim is an attempt's detail without bodies, those of its steps included.
+func slim(kept string) (string, error) {
+	var d detail
+	if err := json.Unmarshal([]byte(kept), &d); err != nil {
+		return "", err
+	}
+	d.Message = nil
+	empty := func(q *relay.Request, r *relay.Response) {
+		if q != nil {
+			q.Body = ""
+		}
+		if r != nil {
+			r.Body = ""
+		}
+	}
+	empty(d.Request, d.Response)
+	for _, s := range d.Steps {
+		empty(s.Request, s.Response)
+	}
+	out, err := json.Marshal(d)
+	return string(out), err
+}
 
 // triples are the runs of three characters in a folded text.
 func triples(folded string) []string {
