@@ -8,7 +8,9 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -257,4 +259,38 @@ destinations:
 		}
 	}
 	relay.stop()
+}
+
+// TestExplainTellsOfPeople: the story of direct messages, whose answers have
+// matches and steps, as people and as tools read it.
+func TestExplainTellsOfPeople(t *testing.T) {
+	o := openOffice(t, "slack")
+	ann, bob := o.hire(), o.stranger()
+	event := o.post("approve it", ann, bob)
+	for _, row := range o.finished(event) {
+		_, answer, err := call(o.base, "GET", "/v1/deliveries/"+row.ID, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		newAPIDocument(t).check("GET", "/v1/deliveries/{id}", 200, "application/json", answer)
+	}
+	_, answer, err := call(o.base, "GET", "/v1/events/"+event+"/explain", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newAPIDocument(t).check("GET", "/v1/events/{id}/explain", 200, "application/json", answer)
+
+	story, err := exec.Command("relay", "explain", event, "--server", o.base).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, story)
+	}
+	for _, want := range []string{
+		`team \(slack\) took it: it takes all events, direct_messages holds the type: to 2 people, fallback none_matched`,
+		`  to ` + ann.Email + ` \(delivery \S+\)\n    \S+  accepted\n    \S+  matched: user U\S+, by email\n +look-up by email: GET \S+<secret> → 200 .*\n    \S+  attempt 1: delivered in \d+ ms`,
+		`  to ` + bob.Email + ` \(delivery \S+\)\n    \S+  accepted\n    \S+  attempt 1: unmatched in \d+ ms`,
+	} {
+		if !regexp.MustCompile(want).Match(story) {
+			t.Errorf("the story has no match for %s:\n%s", want, story)
+		}
+	}
 }
