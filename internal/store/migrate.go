@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/pressly/goose/v3"
 	sqlite "modernc.org/sqlite"
@@ -14,6 +15,9 @@ import (
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// migrationFiles are the steps that this relay knows.
+var migrationFiles fs.FS = migrations
 
 // migrate brings the schema of the database at path to this relay's version,
 // each step in a transaction of its own, and refuses a schema that is newer.
@@ -30,7 +34,7 @@ func migrate(ctx context.Context, path string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
 		return err
 	}
@@ -52,8 +56,27 @@ func migrate(ctx context.Context, path string) (err error) {
 	if has > knows {
 		return fmt.Errorf("a newer relay wrote it (schema version %d; this relay knows %d): run that relay, or give this one a directory of its own", has, knows)
 	}
+	if has > 0 && has < knows {
+		if err := copyBefore(ctx, db, path, has); err != nil {
+			return fmt.Errorf("copy the store before its schema goes from version %d to %d: %w", has, knows, err)
+		}
+	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("bring the schema from version %d to %d: %w", has, knows, err)
 	}
 	return nil
+}
+
+// copyBefore keeps the database of an older schema beside the new one, so that
+// the relay of before can go on with it. A copy of an earlier try stays: it is
+// the older one.
+func copyBefore(ctx context.Context, db *sql.DB, path string, version int64) error {
+	file := fmt.Sprintf("%s.v%d", path, version)
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	return writeBackup(file, func() error {
+		_, err := db.ExecContext(ctx, "VACUUM INTO ?", file)
+		return err
+	})
 }

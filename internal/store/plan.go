@@ -42,7 +42,7 @@ const newest = "d.seq DESC"
 const recentRows = 5_000
 
 // plan chooses how to find the rows of a filter. All conditions stand in every
-// stream; what a plan chooses is which index leads. Open and failed rows and
+// stream; a plan chooses which index leads. Open and failed rows and
 // those of an event are few, and have indexes of their own. Everything else is
 // led by the index of the log; what is newer than that is looked through.
 func (q query) plan(f relay.DeliveryFilter) ([][]stream, error) {
@@ -126,20 +126,12 @@ func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + 
 // that of the pause which holds them.
 func (q query) byReason(f relay.DeliveryFilter, all terms) ([]stream, error) {
 	// Reasons are few beside the rows that have them.
-	var reasons, lanes []string
-	err := q.each(`WITH RECURSIVE r (reason) AS (SELECT min(reason) FROM deliveries WHERE reason <> ''
+	out := []stream{all.stream("deliveries AS d INDEXED BY deliveries_reason", newest,
+		`d.reason <> '' AND d.reason IN (WITH RECURSIVE r (reason) AS (SELECT min(reason) FROM deliveries WHERE reason <> ''
 		UNION ALL SELECT (SELECT min(reason) FROM deliveries WHERE reason <> '' AND reason > r.reason) FROM r WHERE r.reason IS NOT NULL)
-		SELECT reason FROM r WHERE reason IS NOT NULL AND has(reason, ?)`, []any{fold(f.Query)},
-		func(scan func(...any) error) error {
-			var reason string
-			err := scan(&reason)
-			reasons = append(reasons, literal(reason))
-			return err
-		})
-	if err != nil {
-		return nil, err
-	}
-	err = q.each(`SELECT destination, part = 'direct' FROM pauses WHERE has(reason, ?)`, []any{fold(f.Query)},
+		SELECT reason FROM r WHERE reason IS NOT NULL AND has(reason, ?))`, fold(f.Query))}
+	var lanes []string
+	err := q.each(`SELECT destination, part = 'direct' FROM pauses WHERE has(reason, ?)`, []any{fold(f.Query)},
 		func(scan func(...any) error) error {
 			var name string
 			var direct bool
@@ -147,11 +139,6 @@ func (q query) byReason(f relay.DeliveryFilter, all terms) ([]stream, error) {
 			lanes = append(lanes, fmt.Sprintf("(d.destination = %s AND d.direct = %d)", literal(name), flag(direct)))
 			return err
 		})
-	var out []stream
-	if len(reasons) > 0 {
-		out = append(out, all.stream("deliveries AS d INDEXED BY deliveries_reason", newest,
-			"d.reason <> '' AND d.reason IN ("+strings.Join(reasons, ", ")+")"))
-	}
 	for _, lane := range lanes {
 		out = append(out, all.stream("deliveries AS d INDEXED BY deliveries_open", newest, "d.finished IS NULL AND "+lane))
 	}
