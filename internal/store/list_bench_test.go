@@ -109,6 +109,6 @@ func millionDeliveries(b *testing.B, rows int, start time.Time) *store.Store {
 	if err := s.Index(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	fmt.Printf("indexed %d rows in %s, %.1f µs each\n", rows, time.Since(at), float64(time.Since(at).Microseconds())/float64(rows))
+	b.Logf("indexed %d rows in %s, %.1f µs each", rows, time.Since(at), float64(time.Since(at).Microseconds())/float64(rows))
 	return s
 }
