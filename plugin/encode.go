@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -79,6 +80,7 @@ const (
 	maxReportText = 4 << 10
 	maxReportBody = 16 << 10
 	maxSteps      = 32
+	maxHeaders    = 64
 )
 
 // DecodeReport reads a plugin's report, which may be a stranger's: it is cut to
@@ -110,14 +112,23 @@ func decodeRequest(q *pluginpb.HTTPRequest) *relay.Request {
 	if q == nil {
 		return nil
 	}
-	return &relay.Request{Method: cut(q.Method, maxReportText), URL: cut(q.Url, maxReportText), Headers: q.Headers, Body: cut(string(q.Body), maxReportBody)}
+	return &relay.Request{Method: cut(q.Method, maxReportText), URL: cut(q.Url, maxReportText), Headers: headers(q.Headers), Body: cut(string(q.Body), maxReportBody)}
 }
 
 func decodeResponse(a *pluginpb.HTTPResponse) *relay.Response {
 	if a == nil {
 		return nil
 	}
-	return &relay.Response{Status: int(a.Status), Headers: a.Headers, Body: cut(string(a.Body), maxReportBody)}
+	return &relay.Response{Status: int(a.Status), Headers: headers(a.Headers), Body: cut(string(a.Body), maxReportBody)}
+}
+
+// headers are the first of a message's headers, each cut to what the log takes.
+func headers(all map[string]string) map[string]string {
+	out := make(map[string]string, min(len(all), maxHeaders))
+	for _, name := range slices.Sorted(maps.Keys(all))[:min(len(all), maxHeaders)] {
+		out[cut(name, maxReportText)] = cut(all[name], maxReportText)
+	}
+	return out
 }
 
 // DecodePreview reads what a plugin would send. Nobody keeps it, so that it is

@@ -160,7 +160,7 @@ Start with: relay demo`,
 	root.PersistentFlags().StringVarP(&c.config, "config", "c", "relay.yaml", "the configuration file")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(c.runCommand(), c.demoCommand(), c.initCommand(), c.checkCommand(), c.previewCommand(), c.templateCommand(), c.sendCommand(),
-		c.deliveriesCommand(), c.destinationsCommand(), c.reloadCommand(), c.schemaCommand(), c.versionCommand())
+		c.eventsCommand(), c.deliveriesCommand(), c.explainCommand(), c.destinationsCommand(), c.storeCommand(), c.reloadCommand(), c.schemaCommand(), c.versionCommand())
 	return root
 }
 

@@ -53,6 +53,7 @@ type App struct {
 	started time.Time
 
 	store      *store.Store
+	storeDir   string
 	host       *pluginhost.Host
 	child      *pluginhost.Scripts
 	scripts    *scripts.Client
@@ -102,6 +103,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	a.storeDir = cfg.Store.Path
+	a.removeCopies()
 	a.host, err = pluginhost.New(pluginhost.Options{
 		Executable: o.Executable, Dir: socketDir(cfg.Store.Path), Logger: a.logger, Mask: a.masker.Mask,
 		OnReady: func(string) { a.engine.WakeAll() },
@@ -255,4 +258,5 @@ var (
 	_ delivery.Sender  = (*App)(nil)
 	_ intake.Backend   = (*App)(nil)
 	_ api.Destinations = (*App)(nil)
+	_ api.Operations   = (*App)(nil)
 )

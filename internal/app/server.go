@@ -60,7 +60,7 @@ func removeStaleSocket(path string) error {
 // newServer puts both doors behind the guard.
 func (a *App) newServer() *http.Server {
 	in := &intake.Door{Backend: a, Logger: a.logger, Admit: a.admit, MaxBody: func() int64 { return a.current.Load().cfg.Server.MaxBody }}
-	op := &api.Door{Log: a.store, Destinations: a, Status: a.status, Ready: a.readiness, Logger: a.logger, MaxBody: in.MaxBody, Reload: func(ctx context.Context) (any, error) {
+	op := &api.Door{Log: a.store, Destinations: a, Operations: a, Status: a.status, Ready: a.readiness, Logger: a.logger, MaxBody: in.MaxBody, Reload: func(ctx context.Context) (any, error) {
 		if err := a.Reload(ctx); err != nil {
 			return nil, err
 		}
@@ -72,8 +72,14 @@ func (a *App) newServer() *http.Server {
 	admin := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeAdmin, h) }
 	mux.Handle("POST /v1/events", events(in.Events()))
 	mux.Handle("POST /v1/sources/{name}", in.Sources())
-	mux.Handle("GET /v1/events", read(op.EventByKey))
+	mux.Handle("GET /v1/events", read(op.Events))
 	mux.Handle("GET /v1/events/{id}", read(op.Event))
+	mux.Handle("GET /v1/events/{id}/explain", read(op.Explain))
+	mux.Handle("POST /v1/events/{id}/replay", admin(op.ReplayEvent))
+	mux.Handle("POST /v1/events/purge", admin(op.Purge))
+	mux.Handle("POST /v1/replay", admin(op.ReplayAll))
+	mux.Handle("POST /v1/store/backup", admin(op.Backup))
+	mux.Handle("GET /openapi.json", read(op.OpenAPI))
 	mux.Handle("GET /v1/deliveries", read(op.Deliveries))
 	mux.Handle("GET /v1/deliveries/{id}", read(op.Delivery))
 	mux.Handle("GET /v1/destinations", read(op.ListDestinations))

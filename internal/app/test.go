@@ -146,14 +146,3 @@ func (a *App) outcome(ctx context.Context, event string) (relay.Delivery, error)
 		}
 	}
 }
-
-// Replay makes a new delivery of what a finished one was about, with today's
-// settings and template.
-func (a *App) Replay(ctx context.Context, id string) (relay.Delivery, error) {
-	made, lane, err := a.store.Replay(ctx, id)
-	if err != nil {
-		return relay.Delivery{}, err
-	}
-	a.engine.Wake(lane)
-	return a.store.Delivery(ctx, made)
-}

@@ -111,6 +111,7 @@ func (t *transaction) appendOne(e *relay.Accepted) (relay.Appended, error) {
 		}
 		return answer, err
 	}
+	t.created++
 	for i := range e.Deliveries {
 		if err := t.appendDelivery(&e.Deliveries[i], seq, created); err != nil {
 			return relay.Appended{}, err
@@ -132,6 +133,7 @@ type newRow struct {
 	due      int64
 	fellBack bool   // direct messages fell back to it
 	replayOf string // the id of another delivery, or empty
+	late     bool   // a replay: everything else of its lane starts first
 }
 
 // insertDelivery stores a row, at once dead where its destination has too many
@@ -151,12 +153,18 @@ func (t *transaction) insertDelivery(r newRow) (id string, ok bool, err error) {
 		replayOf = r.replayOf
 	}
 	changed, _, err := t.sql.insertDelivery.exec(made.String(), r.event, r.Destination, r.Provider, flag(r.Recipient != ""), r.Recipient,
-		policy(r.Fallback), flag(r.fellBack), string(state), reason, r.due, r.created, t.nowMS, finished, replayOf)
+		policy(r.Fallback), flag(r.fellBack), string(state), reason, r.due, r.created, t.nowMS, finished, replayOf, flag(r.late))
 	if err != nil {
 		return "", false, fmt.Errorf("store a delivery for %q: %w", r.Destination, err)
 	}
+	if changed > 0 {
+		t.created++
+	}
 	if changed > 0 && !full {
 		t.count(r.Destination, 1)
+		if r.late {
+			t.countLate(r.Lane(), 1)
+		}
 	}
 	return made.String(), changed > 0, nil
 }

@@ -15,6 +15,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// migrationFiles are the steps that this relay knows.
+var migrationFiles fs.FS = migrations
+
 // migrate brings the schema of the database at path to this relay's version,
 // each step in a transaction of its own, and refuses a schema that is newer.
 func migrate(ctx context.Context, path string) (err error) {
@@ -30,7 +33,7 @@ func migrate(ctx context.Context, path string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
 		return err
 	}

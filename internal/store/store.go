@@ -75,6 +75,10 @@ type Store struct {
 	failed     chan error
 	failure    atomic.Pointer[error] // the fault that ended the store's work
 	lostClaims atomic.Int64
+	written    atomic.Int64 // rows that came or went on, ever
+	unindexed  atomic.Int64 // about how many rows the index of the log lacks
+	idle       context.CancelFunc
+	indexing   sync.WaitGroup
 
 	mu       sync.RWMutex // guards closed, and operations against being closed while somebody sends
 	closed   bool
@@ -102,6 +106,9 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if err := registerFunctions(); err != nil {
+		return nil, err
 	}
 	lock, err := prepareDirectory(dir)
 	if err != nil {
@@ -132,7 +139,11 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if s.reads, err = openReads(ctx, path); err != nil {
 		return nil, errors.Join(explain(err), w.conn.close())
 	}
-	go w.runAndClose() // Close waits for it
+	go w.runAndClose()   // Close waits for it
+	s.unindexed.Store(1) // perhaps; looking tells
+	var idle context.Context
+	idle, s.idle = context.WithCancel(context.Background())
+	s.indexing.Go(func() { s.indexWhenIdle(idle) })
 	return s, nil
 }
 
@@ -147,8 +158,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.idle()
 	close(s.operations)
 	s.mu.Unlock()
+	s.indexing.Wait()
 	<-s.ended
 	// Closing the lock file gives the directory free, so it comes last.
 	return errors.Join(s.closeErr, s.lock.Close())
