@@ -47,6 +47,9 @@ type Report struct {
 	Request          *Request  // of the last call
 	Response         *Response // to it
 	Steps            []Step    // the calls before the last, where an attempt takes several
+
+	// How long the parts of the attempt took; 0: not done, or not measured.
+	RenderTime, SendTime time.Duration
 }
 
 // Step is one call to a vendor among those that an attempt takes: a token, a

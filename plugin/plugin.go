@@ -117,6 +117,9 @@ type Delivery struct {
 	EventID string
 	Event   json.RawMessage // the canonical JSON of the event; decode it into relay.Event where it is needed
 	User    string          // of a direct message: the vendor's id of the recipient
+	// TraceParent is the W3C trace context of this attempt, to be passed on to
+	// receivers that are the operator's own; empty: the event is not traced.
+	TraceParent string
 	Context
 }
 

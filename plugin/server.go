@@ -387,7 +387,9 @@ func (s *server) deliver(ctx context.Context, d *pluginpb.Delivery) (out *plugin
 	}
 	made := w.report
 	sending = true
+	began := time.Now()
 	w.report = w.place.Send(ctx, w.delivery, w.request)
+	w.report.RenderTime, w.report.SendTime = made.RenderTime, time.Since(began)
 	w.report.Template, w.report.TemplateRevision = made.Template, made.TemplateRevision
 	w.report.TemplateError, w.report.Message = made.TemplateError, made.Message
 	return w.finish()
@@ -474,6 +476,8 @@ func (s *server) render(d *pluginpb.Delivery, w *work) (r relay.Rendered, ok boo
 		w.report.Template, w.report.TemplateRevision = t.name, revision
 		return t.Render(context.Background(), input)
 	}
+	began := time.Now()
+	defer func() { w.report.RenderTime = time.Since(began) }()
 	out, failed := run(d.Template)
 	if failed != nil {
 		w.report.TemplateError = failed
