@@ -40,6 +40,7 @@ type Accepted struct {
 	ID         string // relay's own id of the event, a UUIDv7
 	Key        string // the sender's key, unique with Source; empty: the event has none
 	Source     string
+	Door       string // the name of the door that it came through; never a text of the sender's
 	Type       string
 	Level      Level
 	Title      string

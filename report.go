@@ -30,6 +30,11 @@ const (
 	Skipped Verdict = "skipped"
 )
 
+// Verdicts lists every verdict.
+func Verdicts() []Verdict {
+	return []Verdict{Delivered, Temporary, Ambiguous, MessageRefused, RecipientRefused, Unmatched, DestinationRefused, Skipped}
+}
+
 // Report is a provider's answer to one attempt.
 type Report struct {
 	Verdict    Verdict

@@ -98,6 +98,8 @@ func forbidden(dir, own string, isOurs bool, imported string) string {
 			return "only internal/scripts knows the compiler"
 		case strings.HasPrefix(imported, "modernc.org/") && dir != "internal/store":
 			return "only internal/store knows the database"
+		case strings.HasPrefix(imported, "github.com/prometheus/") && dir != "internal/metrics":
+			return "only internal/metrics knows Prometheus"
 		}
 	case dir == ".":
 		return "the root package imports nothing of ours"

@@ -27,6 +27,7 @@ import (
 	"github.com/relay-sidecar/relay/internal/guard"
 	"github.com/relay-sidecar/relay/internal/identity"
 	"github.com/relay-sidecar/relay/internal/intake"
+	"github.com/relay-sidecar/relay/internal/metrics"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/internal/store"
@@ -61,6 +62,7 @@ type App struct {
 	identities *identity.Directory
 	work       sync.WaitGroup // look-ups that are under way
 	guard      *guard.Guard
+	metrics    *metrics.Metrics
 	watcher    *watch.Watcher
 	listeners  []net.Listener
 	server     *http.Server
@@ -94,8 +96,10 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			a.close()
 		}
 	}()
+	a.metrics = a.newMetrics()
 	a.store, err = store.Open(ctx, cfg.Store.Path, store.Options{
 		Logger: a.logger, MaxPending: cfg.Store.MaxPending, MaxPendingPerDestination: cfg.Store.MaxPendingPerDestination,
+		Ended: a.metrics.Ended,
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +125,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("read who is who: %w", err)
 	}
 	a.identities = identity.New(before, a.store, a.logger, compared)
-	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown})
+	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown, Waited: a.metrics.Waited})
 	a.guard = guard.New(guardRules(cfg.Config))
 	a.watcher = watch.New(watch.Options{Poll: cfg.Watch.Poll, Logger: a.logger})
 	if err := a.listen(cfg.Server); err != nil {
@@ -129,6 +133,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	a.server = a.newServer()
 	a.swap(ctx, cfg, set)
+	a.metrics.Reloaded(true)
 	a.logMissingTemplates()
 	return a, nil
 }

@@ -74,7 +74,15 @@ func (a *App) Resolve(all []relay.Claimed, done func([]delivery.Resolution)) err
 	if d == nil || d.account == nil || !d.provider.Ready() {
 		return relay.ErrUnavailable
 	}
-	a.work.Go(func() { done(a.resolve(now, d, all)) })
+	a.work.Go(func() {
+		answers := a.resolve(now, d, all)
+		for i := range answers {
+			if r := &answers[i]; r.Match == nil { // the look-up was the attempt
+				d.meter.Attempt(&r.Report, all[i].Created)
+			}
+		}
+		done(answers)
+	})
 	return nil
 }
 

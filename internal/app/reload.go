@@ -47,6 +47,7 @@ func (a *App) Reload(ctx context.Context) error {
 	if err == nil {
 		err = needsRestart(running.cfg.Config, cfg.Config)
 	}
+	a.metrics.Reloaded(err == nil)
 	if err != nil {
 		a.refuse(cfg.Config, err)
 		// Its files are watched, so that mending one of them is noticed (after a

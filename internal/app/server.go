@@ -77,6 +77,7 @@ func (a *App) newServer() *http.Server {
 	mux.Handle("GET /v1/deliveries/{id}", read(op.Delivery))
 	mux.Handle("GET /v1/destinations", read(op.ListDestinations))
 	mux.Handle("GET /v1/status", read(op.ShowStatus))
+	mux.Handle("GET /metrics", read(a.metrics.Handler().ServeHTTP))
 	mux.Handle("POST /v1/destinations/{name}/pause", admin(op.Pause))
 	mux.Handle("POST /v1/destinations/{name}/resume", admin(op.Resume))
 	mux.Handle("POST /v1/destinations/{name}/test", admin(op.Test))

@@ -8,6 +8,7 @@ import (
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/delivery"
+	"github.com/relay-sidecar/relay/internal/metrics"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/route"
 	"github.com/relay-sidecar/relay/internal/scripts"
@@ -29,12 +30,14 @@ type destination struct {
 	provider *pluginhost.Provider
 	named    *relay.Program // the template that it names; nil: found by the event's type
 	account  *account       // nil: it cannot reach people
+	meter    *metrics.Destination
 }
 
 // swap makes a configuration and a set of templates the running ones. Providers
 // learn first what deliveries will name; from the swap on nothing can fail.
 func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	next := &snapshot{cfg: cfg, since: time.Now(), templates: set, destinations: map[string]*destination{}}
+	a.measure(cfg, set)
 	setups := map[string]*pluginhost.Setup{}
 	var wanted []route.Destination
 	var lanes []delivery.Destination
@@ -67,7 +70,9 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
 			Provider: cfg.Entries[d.Entry].Settings, Target: d.Settings,
 		})
-		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Provider(d.Use), named: set.Named(d.Template), account: reaches}
+		next.destinations[d.Name] = &destination{
+			Destination: d, provider: a.host.Provider(d.Use), named: set.Named(d.Template), account: reaches, meter: a.metrics.Destination(d.Name),
+		}
 	}
 	next.routes = route.New(wanted, cfg.people.Complete)
 	for name, setup := range setups {
@@ -109,6 +114,7 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 		return nil, err
 	}
 	a.diskFull.Store(0)
+	a.countEvents(events, appended)
 	var woken []relay.Lane
 	for i, e := range events {
 		if !appended[i].Duplicate && !appended[i].Conflict {
@@ -166,6 +172,7 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 	if now.knowsPeople() {
 		out.Event = withPeople(c.Event, func(p relay.Person, source string) (relay.Person, bool) { return a.known(now, d, p, source) })
 	}
+	done = a.observed(d, program.Name, c.Created, done)
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)
 		done = a.forgetRefused(d, c.User, done)

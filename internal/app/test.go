@@ -120,7 +120,7 @@ func testEvent(eventType, recipient string) (relay.Accepted, error) {
 	if err != nil {
 		return relay.Accepted{}, err
 	}
-	return relay.Accepted{ID: id.String(), Source: testSource, Type: eventType, Level: e.Level, Title: e.Title, Body: body, At: now}, nil
+	return relay.Accepted{ID: id.String(), Source: testSource, Door: testSource, Type: eventType, Level: e.Level, Title: e.Title, Body: body, At: now}, nil
 }
 
 // outcome waits for the only delivery of an event.

@@ -89,6 +89,10 @@ type Options struct {
 	Sender Sender
 	Logger *slog.Logger
 	Drain  time.Duration // how long Run waits at its end for what is in flight
+	// Waited is told how long deliveries of a destination were due and only a
+	// limit on starts, or a wait that the vendor asked for, held them back. nil:
+	// nobody is told.
+	Waited func(destination string, t time.Duration)
 }
 
 // Engine delivers. Its methods may be called concurrently with Run.
@@ -111,6 +115,9 @@ type Engine struct {
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
+	if o.Waited == nil {
+		o.Waited = func(string, time.Duration) {}
+	}
 	return &Engine{o: o, inbox: newInbox(), lanes: map[relay.Lane]*lane{}, gates: map[string]*gate{}, ledgers: map[string]*ledger{}, strikes: map[string]int{}}
 }
 
@@ -456,6 +463,9 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 		if at := l.fallBackDue(); !at.IsZero() {
 			earlier(at)
 		}
+		if !l.limited.IsZero() {
+			earlier(now.Add(tellEvery))
+		}
 		switch {
 		case l.mayProbe():
 			if e.o.Sender.Ready(l.Name) {
@@ -470,6 +480,9 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 	}
 	return next.Sub(now)
 }
+
+// tellEvery is how often a wait for a limit is told of while it lasts.
+const tellEvery = 15 * time.Second
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

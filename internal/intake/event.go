@@ -73,6 +73,7 @@ func decodeEvent(raw []byte, path string, o options) (relay.Accepted, []problem.
 		ID:     uuid.Must(uuid.NewV7()).String(), // without randomness nothing runs at all
 		Digest: sha256.Sum256(raw),
 		At:     o.now,
+		Door:   o.source,
 	}
 	r.split(withoutHidden(raw))
 	e.Key, e.Type, e.Source = r.key(o.key), r.eventType(), r.source(o.source)

@@ -128,6 +128,17 @@ func (s *Set) Source(name string) *relay.Program {
 	return s.builtIn.named(file)
 }
 
+// Sources lists the names of every source script, sorted.
+func (s *Set) Sources() []string {
+	all := map[string]bool{}
+	for _, i := range []index{s.own, s.builtIn} {
+		for name := range i.byName[strings.TrimSuffix(sourcesDirectory, "/")] {
+			all[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
 // Programs lists every template, the operator's first and each part sorted by
 // name. Source scripts are not among them. The slice belongs to the set.
 func (s *Set) Programs() []*relay.Program { return s.programs }

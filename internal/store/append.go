@@ -65,7 +65,7 @@ func (t *transaction) append(events []relay.Accepted, deliveries int) ([]relay.A
 // appendSlice stores several events behind a savepoint: a conflict that shows
 // late takes the earlier ones back, and not what others wrote before.
 func (t *transaction) appendSlice(events []relay.Accepted) ([]relay.Appended, error) {
-	change, added := t.change, t.added
+	change, added, ended := t.change, t.added, len(t.over)
 	t.change = maps.Clone(change)
 	if err := t.sql.savepoint.run(); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (t *transaction) appendSlice(events []relay.Accepted) ([]relay.Appended, er
 		if !answer[i].Conflict {
 			continue
 		}
-		t.change, t.added = change, added
+		t.change, t.added, t.over = change, added, t.over[:ended]
 		if err := t.sql.undo.run(); err != nil {
 			return nil, err
 		}
@@ -155,7 +155,11 @@ func (t *transaction) insertDelivery(r newRow) (id string, ok bool, err error) {
 	if err != nil {
 		return "", false, fmt.Errorf("store a delivery for %q: %w", r.Destination, err)
 	}
-	if changed > 0 && !full {
+	switch {
+	case changed == 0:
+	case full:
+		t.over = append(t.over, over{r.Destination, state})
+	default:
 		t.count(r.Destination, 1)
 	}
 	return made.String(), changed > 0, nil

@@ -178,6 +178,7 @@ func (t *transaction) record(o relay.Outcome, detail, match driver.Value) (held 
 	t.ended = append(t.ended, o.Seq)
 	if finished != nil {
 		t.count(row.Destination, -1)
+		t.over = append(t.over, over{row.Destination, o.State})
 	}
 	if match != nil {
 		if err := t.sql.match.run(o.Match.User, match, o.Seq); err != nil {
