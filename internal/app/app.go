@@ -131,8 +131,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.listen(cfg.Server); err != nil {
 		return nil, err
 	}
-	a.server = a.newServer()
 	a.swap(ctx, cfg, set)
+	a.server = a.limits().server(a.handler(), a.logger)
 	a.metrics.Reloaded(true)
 	a.logMissingTemplates()
 	return a, nil

@@ -116,6 +116,7 @@ func needsRestart(running, next *config.Config) error {
 	}
 	fault(!slices.Equal(running.Server.Listen, next.Server.Listen), "server", "listen")
 	fault(running.Server.SocketMode != next.Server.SocketMode, "server", "socket_mode")
+	fault(running.Server.MaxConnections != next.Server.MaxConnections, "server", "max_connections")
 	fault(running.Server.Shutdown != next.Server.Shutdown, "server", "shutdown")
 	fault(running.Store.Path != next.Store.Path, "store", "path")
 	fault(running.Store.MaxPending != next.Store.MaxPending, "store", "max_pending")

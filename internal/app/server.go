@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"sync"
 	"time"
 
@@ -15,6 +15,7 @@ import (
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/guard"
 	"github.com/relay-sidecar/relay/internal/intake"
+	"github.com/relay-sidecar/relay/internal/metrics"
 	"github.com/relay-sidecar/relay/internal/problem"
 )
 
@@ -56,8 +57,26 @@ func removeStaleSocket(path string) error {
 	return os.Remove(path)
 }
 
-// newServer puts both doors behind the guard.
-func (a *App) newServer() *http.Server {
+// routes is a mux that knows what was put into it.
+type routes struct {
+	*http.ServeMux
+	patterns []string
+}
+
+func (r *routes) Handle(pattern string, h http.Handler) {
+	r.patterns = append(r.patterns, pattern)
+	r.ServeMux.Handle(pattern, h)
+}
+
+// Routes lists every method and path of the HTTP API, as http.ServeMux writes
+// them.
+func Routes() []string {
+	a := &App{guard: guard.New(guard.Rules{}), metrics: metrics.New(metrics.Options{}), logger: discardLogger()} // none of them is called
+	return a.newRoutes().patterns
+}
+
+// newRoutes puts both doors behind the guard.
+func (a *App) newRoutes() *routes {
 	in := &intake.Door{Backend: a, Logger: a.logger, MaxBody: func() int64 { return a.current.Load().cfg.Server.MaxBody }}
 	op := &api.Door{Log: a.store, Destinations: a, Status: a.status, Ready: a.readiness, Logger: a.logger, Reload: func(ctx context.Context) (any, error) {
 		if err := a.Reload(ctx); err != nil {
@@ -65,7 +84,7 @@ func (a *App) newServer() *http.Server {
 		}
 		return a.status(), nil
 	}}
-	mux := http.NewServeMux()
+	mux := &routes{ServeMux: http.NewServeMux()}
 	events := func(h http.Handler) http.Handler { return a.guard.Require(guard.ScopeEvents, a.accepting(h)) }
 	read := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeRead, h) }
 	admin := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeAdmin, h) }
@@ -83,17 +102,26 @@ func (a *App) newServer() *http.Server {
 	mux.Handle("POST /v1/destinations/{name}/test", admin(op.Test))
 	mux.Handle("POST /v1/deliveries/{id}/replay", admin(op.Replay))
 	mux.Handle("POST /v1/reload", admin(op.ReloadNow))
-	mux.HandleFunc("GET /healthz", op.Healthz)
-	mux.HandleFunc("GET /readyz", op.Readyz)
-	return &http.Server{
-		Handler: notFound(mux),
-		// A client that is slow on purpose must not hold on to a connection.
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
-	}
+	mux.Handle("GET /healthz", http.HandlerFunc(op.Healthz))
+	mux.Handle("GET /readyz", http.HandlerFunc(op.Readyz))
+	return mux
+}
+
+// handler is the whole HTTP API.
+func (a *App) handler() http.Handler {
+	mux := a.newRoutes()
+	missing := a.guard.RequireAny(notFound(mux.ServeMux))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// What browsers make of an answer that was not meant for them.
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		// The mux would answer a path like //v1/status with a redirect.
+		if _, pattern := mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
+			missing.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // accepting answers 503 while relay shuts down.
@@ -109,17 +137,12 @@ func (a *App) accepting(next http.Handler) http.Handler {
 	})
 }
 
-// notFound words the mux's own answers like all others.
+// notFound answers what no route takes, worded like all other answers.
 func notFound(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, pattern := mux.Handler(r)
-		if pattern != "" {
-			mux.ServeHTTP(w, r)
-			return
-		}
+		h, _ := mux.Handler(r)
 		probe := &statusOnly{header: http.Header{}}
-		h.ServeHTTP(probe, r)
-		if probe.status == http.StatusMethodNotAllowed {
+		if h.ServeHTTP(probe, r); probe.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", probe.header.Get("Allow"))
 			problem.New(probe.status, fmt.Sprintf("%s is not taken here; allowed: %s", r.Method, probe.header.Get("Allow"))).Write(w)
 			return
@@ -143,10 +166,11 @@ func (a *App) serve(ctx context.Context) error {
 	a.ready.Store(true)
 	failed := make(chan error, len(a.listeners))
 	var serving sync.WaitGroup
+	limits := a.limits()
 	for _, l := range a.listeners {
 		a.logger.Info("listening", "address", l.Addr().String())
 		serving.Go(func() {
-			if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := a.server.Serve(limits.listener(l)); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/relay-sidecar/relay/internal/problem"
 )
@@ -40,7 +41,27 @@ type Rules struct {
 }
 
 // Guard checks requests. It is safe for concurrent use.
-type Guard struct{ rules atomic.Pointer[Rules] }
+type Guard struct{ rules atomic.Pointer[rules] }
+
+// rules are Rules with digests in place of tokens: what is compared has the
+// same length whatever was given, and is made once.
+type rules struct {
+	tokens  []token
+	sources map[string]digest // of sources that have a token of their own
+	hosts   []string
+}
+
+type token struct {
+	digest
+	scope Scope
+}
+
+type digest [sha256.Size]byte
+
+// digestOf is for comparing; nothing has the digest of an empty token.
+func digestOf(token string) (d digest, ok bool) { return sha256.Sum256([]byte(token)), token != "" }
+
+func (d digest) equal(other digest) bool { return subtle.ConstantTimeCompare(d[:], other[:]) == 1 }
 
 // New makes a guard with its first rules.
 func New(r Rules) *Guard {
@@ -50,28 +71,50 @@ func New(r Rules) *Guard {
 }
 
 // Set replaces the rules.
-func (g *Guard) Set(r Rules) { g.rules.Store(&r) }
+func (g *Guard) Set(r Rules) {
+	next := &rules{sources: map[string]digest{}, hosts: slices.Clone(r.Hosts)}
+	for _, t := range r.Tokens {
+		if d, ok := digestOf(t.Value); ok {
+			next.tokens = append(next.tokens, token{d, t.Scope})
+		}
+	}
+	for name, value := range r.Sources {
+		if d, ok := digestOf(value); ok {
+			next.sources[name] = d
+		}
+	}
+	g.rules.Store(next)
+}
 
 // Require lets a request through to next if it carries a token of the scope.
 // Where no token is configured, everybody who reaches the listener may ask.
 func (g *Guard) Require(scope Scope, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rules := g.rules.Load()
-		if p := rules.check(r, scope, ""); p != nil {
-			p.Write(w)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return g.require(next, func(r *http.Request) *problem.Problem { return g.rules.Load().check(r, "", scope) })
+}
+
+// RequireAny lets a request through that carries any token that there is: for
+// answers that say only what relay's documents say, too.
+func (g *Guard) RequireAny(next http.Handler) http.Handler {
+	return g.require(next, func(r *http.Request) *problem.Problem { return g.rules.Load().check(r, "") })
 }
 
 // RequireSource is Require for a source's door: the source's own token counts
 // as well, and a token may stand in the query, because such senders cannot
 // always set headers.
 func (g *Guard) RequireSource(next http.Handler) http.Handler {
+	return g.require(next, func(r *http.Request) *problem.Problem { return g.rules.Load().check(r, r.PathValue("name"), ScopeEvents) })
+}
+
+// refusedTime is what a refused request has to send the rest of its body, which
+// nobody reads.
+const refusedTime = 2 * time.Second
+
+func (g *Guard) require(next http.Handler, check func(*http.Request) *problem.Problem) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rules := g.rules.Load()
-		if p := rules.check(r, ScopeEvents, r.PathValue("name")); p != nil {
+		if p := check(r); p != nil {
+			// The server may see whether the connection can go on; it sets a
+			// deadline of its own for the next request.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime))
 			p.Write(w)
 			return
 		}
@@ -79,32 +122,34 @@ func (g *Guard) RequireSource(next http.Handler) http.Handler {
 	})
 }
 
-func (r *Rules) check(req *http.Request, scope Scope, source string) *problem.Problem {
+// check says why a request is refused; nil: it is not. Without scopes any token
+// will do.
+func (r *rules) check(req *http.Request, source string, scopes ...Scope) *problem.Problem {
 	if !r.goodHost(req.Host) {
 		return problem.New(http.StatusForbidden, "relay is not called by this Host; add it to server.hosts")
 	}
 	if new(http.CrossOriginProtection).Check(req) != nil {
 		return problem.New(http.StatusForbidden, "a browser's request from another origin is refused")
 	}
-	own := ""
-	if source != "" {
-		own = r.Sources[source]
-	}
-	if len(r.Tokens) == 0 && own == "" {
+	own, hasOwn := r.sources[source]
+	if len(r.tokens) == 0 && !hasOwn {
 		return nil
 	}
-	given := bearer(req.Header.Get("Authorization"))
-	if given != "" && own != "" && equal(given, own) {
+	given, any := digestOf(bearer(req.Header.Get("Authorization")))
+	if any && hasOwn && given.equal(own) {
 		return nil
 	}
-	known, allowed := r.allows(given, "", scope)
-	if allowed {
+	known, allowed := false, false
+	if any {
+		known, allowed = r.allows(given, append(scopes, "")...)
+	}
+	if allowed || known && len(scopes) == 0 {
 		return nil
 	}
-	if query := req.URL.Query().Get("token"); source != "" && query != "" {
+	if query, any := digestOf(req.URL.Query().Get("token")); source != "" && any {
 		// Queries end up in logs: only a token that can do nothing but post
 		// events may stand there.
-		if own != "" && equal(query, own) {
+		if hasOwn && query.equal(own) {
 			return nil
 		}
 		inQuery, narrow := r.allows(query, ScopeEvents)
@@ -116,7 +161,7 @@ func (r *Rules) check(req *http.Request, scope Scope, source string) *problem.Pr
 		}
 	}
 	if known {
-		return problem.New(http.StatusForbidden, fmt.Sprintf("the token's scope does not reach this; it takes one of scope %s", scope))
+		return problem.New(http.StatusForbidden, fmt.Sprintf("the token's scope does not reach this; it takes one of scope %s", scopes[0]))
 	}
 	return problem.New(http.StatusUnauthorized, "a valid token is required: send it as Authorization: Bearer <token>")
 }
@@ -132,30 +177,25 @@ func bearer(header string) string {
 
 // allows reports whether a token is one of relay's, and whether it has one of
 // the scopes. It compares with every token, so that the time tells nothing.
-func (r *Rules) allows(given string, scopes ...Scope) (known, allowed bool) {
-	for _, t := range r.Tokens {
-		if given != "" && equal(given, t.Value) {
+func (r *rules) allows(given digest, scopes ...Scope) (known, allowed bool) {
+	for _, t := range r.tokens {
+		if given.equal(t.digest) {
 			known = true
-			allowed = allowed || slices.Contains(scopes, t.Scope)
+			allowed = allowed || slices.Contains(scopes, t.scope)
 		}
 	}
 	return known, allowed
 }
 
-func equal(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
-}
-
 // goodHost keeps DNS rebinding out: a page whose name was pointed at loopback
 // calls relay by that name. Addresses and localhost cannot be rebound.
-func (r *Rules) goodHost(host string) bool {
+func (r *rules) goodHost(host string) bool {
 	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
+	if h, port, err := net.SplitHostPort(host); err == nil && strings.Trim(port, "0123456789") == "" {
 		name = h
 	}
 	name = strings.Trim(name, "[]")
 	_, err := netip.ParseAddr(name)
 	return name == "" || err == nil || strings.EqualFold(name, "localhost") ||
-		slices.ContainsFunc(r.Hosts, func(h string) bool { return strings.EqualFold(h, name) })
+		slices.ContainsFunc(r.hosts, func(h string) bool { return strings.EqualFold(h, name) })
 }
