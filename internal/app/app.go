@@ -31,6 +31,7 @@ import (
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/internal/store"
+	"github.com/relay-sidecar/relay/internal/tracing"
 	"github.com/relay-sidecar/relay/internal/watch"
 	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/templates"
@@ -63,6 +64,7 @@ type App struct {
 	work       sync.WaitGroup // look-ups that are under way
 	guard      *guard.Guard
 	metrics    *metrics.Metrics
+	tracer     *tracing.Tracer // nil: nothing is traced
 	watcher    *watch.Watcher
 	listeners  []net.Listener
 	server     *http.Server
@@ -97,6 +99,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		}
 	}()
 	a.metrics = a.newMetrics()
+	a.masker.Add(tracing.Secrets()...)
+	a.tracer = tracing.New(ctx, tracing.Options{Version: o.Version, Logger: a.logger})
 	a.store, err = store.Open(ctx, cfg.Store.Path, store.Options{
 		Logger: a.logger, MaxPending: cfg.Store.MaxPending, MaxPendingPerDestination: cfg.Store.MaxPendingPerDestination,
 		Ended: a.metrics.Ended,
@@ -211,6 +215,9 @@ func (a *App) close() {
 		}
 	}
 	a.work.Wait() // nobody answers them any more
+	if err := a.tracer.Close(); err != nil {
+		a.logger.Warn("the last traces are lost", "error", err)
+	}
 	if a.store != nil {
 		if err := a.store.Close(); err != nil {
 			a.logger.Error("store did not close", "error", err)

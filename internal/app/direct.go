@@ -75,11 +75,16 @@ func (a *App) Resolve(all []relay.Claimed, done func([]delivery.Resolution)) err
 		return relay.ErrUnavailable
 	}
 	a.work.Go(func() {
+		began := time.Now()
 		answers := a.resolve(now, d, all)
+		ended := time.Now()
 		for i := range answers {
-			if r := &answers[i]; r.Match == nil { // the look-up was the attempt
-				d.meter.Attempt(&r.Report, all[i].Created)
+			var failed *relay.Report // the look-up was the attempt
+			if answers[i].Match == nil {
+				failed = &answers[i].Report
+				d.meter.Attempt(failed, all[i].Created)
 			}
+			a.tracer.LookedUp(&all[i], began, ended, failed)
 		}
 		done(answers)
 	})

@@ -20,8 +20,10 @@ func (a *App) newMetrics() *metrics.Metrics {
 // scraped is what a scrape asks for.
 type scraped struct{ a *App }
 
-func (s scraped) Backlogs(ctx context.Context) ([]relay.Backlog, error) { return s.a.store.Backlogs(ctx) }
-func (s scraped) Pauses(ctx context.Context) ([]relay.Pause, error)     { return s.a.store.Pauses(ctx) }
+func (s scraped) Backlogs(ctx context.Context) ([]relay.Backlog, error) {
+	return s.a.store.Backlogs(ctx)
+}
+func (s scraped) Pauses(ctx context.Context) ([]relay.Pause, error) { return s.a.store.Pauses(ctx) }
 
 func (s scraped) Plugins() []metrics.Plugin {
 	var all []metrics.Plugin
@@ -57,10 +59,13 @@ func (a *App) countEvents(events []relay.Accepted, appended []relay.Appended) {
 	}
 }
 
-// observed tells the metrics of an attempt before the engine learns of it.
-func (a *App) observed(d *destination, template string, accepted time.Time, done func(relay.Report)) func(relay.Report) {
+// observed tells the metrics and the trace of an attempt that begins now, before
+// the engine learns of it.
+func (a *App) observed(d *destination, template string, c relay.Claimed, done func(relay.Report)) func(relay.Report) {
+	began := time.Now()
 	return func(r relay.Report) {
-		d.meter.Attempt(&r, accepted)
+		d.meter.Attempt(&r, c.Created)
+		a.tracer.Attempted(&c, began, time.Now(), &r)
 		if r.TemplateError != nil {
 			a.metrics.TemplateError(template)
 		}

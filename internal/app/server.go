@@ -85,11 +85,13 @@ func (a *App) newRoutes() *routes {
 		return a.status(), nil
 	}}
 	mux := &routes{ServeMux: http.NewServeMux()}
-	events := func(h http.Handler) http.Handler { return a.guard.Require(guard.ScopeEvents, a.accepting(h)) }
+	events := func(h http.Handler) http.Handler {
+		return a.guard.Require(guard.ScopeEvents, a.tracer.Accept(a.accepting(h)))
+	}
 	read := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeRead, h) }
 	admin := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeAdmin, h) }
 	mux.Handle("POST /v1/events", events(in.Events()))
-	mux.Handle("POST /v1/sources/{name}", a.guard.RequireSource(a.accepting(in.Sources())))
+	mux.Handle("POST /v1/sources/{name}", a.guard.RequireSource(a.tracer.Accept(a.accepting(in.Sources()))))
 	mux.Handle("GET /v1/events", read(op.EventByKey))
 	mux.Handle("GET /v1/events/{id}", read(op.Event))
 	mux.Handle("GET /v1/deliveries", read(op.Deliveries))

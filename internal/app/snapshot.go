@@ -101,7 +101,9 @@ func (a *App) Route(eventType string, body []byte) []relay.NewDelivery {
 // Append makes events durable and wakes their destinations. What a sender
 // really sent is kept masked.
 func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appended, error) {
+	trace := a.tracer.Context(ctx)
 	for i := range events {
+		events[i].Trace = trace
 		if events[i].Original != nil {
 			events[i].Original = []byte(a.masker.Mask(string(events[i].Original)))
 		}
@@ -172,7 +174,8 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 	if now.knowsPeople() {
 		out.Event = withPeople(c.Event, func(p relay.Person, source string) (relay.Person, bool) { return a.known(now, d, p, source) })
 	}
-	done = a.observed(d, program.Name, c.Created, done)
+	out.Traceparent = a.tracer.Parent(&c)
+	done = a.observed(d, program.Name, c, done)
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)
 		done = a.forgetRefused(d, c.User, done)

@@ -102,7 +102,9 @@ func (g *Guard) RequireAny(next http.Handler) http.Handler {
 // as well, and a token may stand in the query, because such senders cannot
 // always set headers.
 func (g *Guard) RequireSource(next http.Handler) http.Handler {
-	return g.require(next, func(r *http.Request) *problem.Problem { return g.rules.Load().check(r, r.PathValue("name"), ScopeEvents) })
+	return g.require(next, func(r *http.Request) *problem.Problem {
+		return g.rules.Load().check(r, r.PathValue("name"), ScopeEvents)
+	})
 }
 
 // refusedTime is what a refused request has to send the rest of its body, which

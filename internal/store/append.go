@@ -98,9 +98,13 @@ func (t *transaction) appendOne(e *relay.Accepted) (relay.Appended, error) {
 	if e.Original != nil {
 		original = e.Original
 	}
+	var trace driver.Value
+	if e.Trace != "" {
+		trace = e.Trace
+	}
 	created := unixMilli(e.At)
 	changed, seq, err := t.sql.insertEvent.exec(e.ID, e.Key, e.Source, e.Type, string(e.Level), e.Title,
-		string(e.Body), original, e.Digest[:], created, int64(len(e.Deliveries)))
+		string(e.Body), original, e.Digest[:], created, int64(len(e.Deliveries)), trace)
 	if err != nil {
 		return relay.Appended{}, fmt.Errorf("store event %s: %w", e.ID, err)
 	}

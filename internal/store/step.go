@@ -244,6 +244,7 @@ func (t *transaction) claim(claimed *[]relay.Claimed, c relay.ClaimRequest, clai
 			Created:   fromMilli(number(row[6])),
 			Waited:    time.Duration(number(row[7])+t.nowMS-due) * time.Millisecond,
 			Event:     []byte(text(row[11])),
+			Trace:     text(row[16]),
 		})
 		held := sending{Lane: c.Lane, attempt: int(number(row[4])) + 1, event: number(row[13]), replay: number(row[15]) == 1}
 		if !held.replay {
