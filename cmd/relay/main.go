@@ -24,6 +24,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/plugin"
@@ -89,6 +90,7 @@ type cli struct {
 	stdout, stderr io.Writer
 	began          bool // a command ran; before that, errors are about usage
 	config         string
+	log            config.Log // what flags say of it
 	server, token  string
 	json           bool
 }
@@ -146,7 +148,7 @@ Start with: relay demo`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(c.runCommand(), c.demoCommand(), c.checkCommand(), c.sendCommand(),
 		c.deliveriesCommand(), c.destinationsCommand(), c.reloadCommand(), c.versionCommand())
-	return root
+	return c.logging(root)
 }
 
 // remote adds the flags of commands that talk to a running relay.

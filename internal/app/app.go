@@ -23,6 +23,7 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/api"
+	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/delivery"
 	"github.com/relay-sidecar/relay/internal/guard"
 	"github.com/relay-sidecar/relay/internal/identity"
@@ -43,7 +44,8 @@ type Options struct {
 	Executable string            // relay's own; plugins are children of it
 	Providers  []plugin.Provider // the built-in ones
 	Version    string
-	Stderr     io.Writer // where the log goes
+	Stderr     io.Writer  // where the log goes
+	Log        config.Log // what is set in it wins over relay.yaml's
 }
 
 // App is one relay. Its methods may be called concurrently.

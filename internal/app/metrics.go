@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -49,13 +50,18 @@ func (a *App) measure(cfg loaded, set *scripts.Set) {
 	a.metrics.Configure(destinations, doors, templates)
 }
 
-// countEvents counts what became of events: all or, where one conflicts, none.
+// countEvents counts and logs what became of events: all or, where one
+// conflicts, none.
 func (a *App) countEvents(events []relay.Accepted, appended []relay.Appended) {
 	if slices.ContainsFunc(appended, func(one relay.Appended) bool { return one.Conflict }) {
 		return
 	}
+	tell := a.logger.Enabled(context.Background(), slog.LevelDebug)
 	for i, e := range events {
 		a.metrics.Event(e.Door, appended[i].Duplicate)
+		if tell {
+			a.logger.Debug("event accepted", "event", appended[i].ID, "type", e.Type, "door", e.Door, "deliveries", appended[i].Deliveries, "duplicate", appended[i].Duplicate)
+		}
 	}
 }
 

@@ -168,7 +168,8 @@ func (a *App) serve(ctx context.Context) error {
 	a.ready.Store(true)
 	failed := make(chan error, len(a.listeners))
 	var serving sync.WaitGroup
-	limits := a.limits()
+	limits, cfg := a.limits(), a.current.Load().cfg
+	a.logger.Info("starting", "version", a.o.Version, "config", cfg.File, "revision", cfg.Revision, "destinations", len(cfg.Destinations))
 	for _, l := range a.listeners {
 		a.logger.Info("listening", "address", l.Addr().String())
 		serving.Go(func() {

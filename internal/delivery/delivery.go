@@ -142,14 +142,26 @@ func (e *Engine) WakeAll() {
 // credentials. It is on disk when Pause returns.
 func (e *Engine) Pause(ctx context.Context, lane relay.Lane, reason string) error {
 	return e.inbox.do(ctx, func(ctx context.Context) error {
-		return e.pause(ctx, e.lane(lane), relay.Pause{Reason: reason, Manual: true})
+		if err := e.pause(ctx, e.lane(lane), relay.Pause{Reason: reason, Manual: true}); err != nil {
+			return err
+		}
+		e.o.Logger.Info("destination paused", "destination", lane.Destination, "part", lane.Part, "reason", reason)
+		return nil
 	})
 }
 
 // Resume lets a paused lane go on, with all that were held with it; one that is
 // not paused goes on anyway.
 func (e *Engine) Resume(ctx context.Context, lane relay.Lane) error {
-	return e.inbox.do(ctx, func(ctx context.Context) error { return e.resume(ctx, e.lane(lane)) })
+	return e.inbox.do(ctx, func(ctx context.Context) error {
+		l := e.lane(lane)
+		paused := l.gate.pause != nil
+		if err := e.resume(ctx, l); err != nil || !paused {
+			return err
+		}
+		e.o.Logger.Info("destination resumed", "destination", lane.Destination, "part", lane.Part, "why", "an operator resumed it")
+		return nil
+	})
 }
 
 // Run delivers until ctx ends; then it claims nothing more, waits a bounded
