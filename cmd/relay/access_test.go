@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -180,6 +181,24 @@ func TestBrowsersOfTheSameMachine(t *testing.T) {
 		}
 	}
 	p.stop()
+}
+
+// TestSocketMode: the permissions of a socket are the operator's choice.
+func TestSocketMode(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[string]os.FileMode{"": 0o660, ", socket_mode: '0600'": 0o600} {
+		dir := workDir(t, nil)
+		writeFile(t, filepath.Join(dir, "relay.yaml"), fmt.Sprintf("server: {listen: [127.0.0.1:0, \"unix://%s/r.sock\"]%s}\nstore: {path: ./store}\n", dir, mode))
+		p := startRelay(t, dir)
+		p.until("it listens there, too", func() bool { return strings.Contains(p.log.String(), "/r.sock") })
+		if info, err := os.Stat(filepath.Join(dir, "r.sock")); err != nil || info.Mode().Perm() != want {
+			t.Errorf("got %v, %v, want %s", info, err, want)
+		}
+		if status, body, err := getUnix(filepath.Join(dir, "r.sock"), "/v1/status"); err != nil || status != 200 {
+			t.Errorf("answered %d %s, %v", status, body, err)
+		}
+		p.stop()
+	}
 }
 
 // TestRefusedRequestsCostLittle: who has no token is answered at once, whatever
