@@ -96,7 +96,7 @@ type Settings struct {
 	Provider    json.RawMessage // a JSON object
 	Target      json.RawMessage // a JSON object: the destination's own keys
 	Masker      *relay.Masker   // knows the secrets of the settings; Open adds what else is secret, such as parts of a URL
-	Logger      *slog.Logger
+	Logger      *slog.Logger    // takes out what Masker knows
 }
 
 // Problem is a fault in settings.

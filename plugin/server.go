@@ -116,7 +116,7 @@ func (s *server) open(in *pluginpb.Settings) (*configured, []*pluginpb.Problem) 
 	masker.Add(relay.SecretsIn(s.description.DestinationSchema, in.Target)...)
 	settings := Settings{
 		Destination: in.Destination, Entry: in.Entry, Provider: in.Provider, Target: in.Target,
-		Masker: masker, Logger: s.logger.With("destination", in.Destination),
+		Masker: masker, Logger: slog.New(masked{s.logger.Handler(), masker}).With("destination", in.Destination),
 	}
 	dest := &configured{masker: masker}
 	var problems []Problem

@@ -69,7 +69,7 @@ func (r *routes) Handle(pattern string, h http.Handler) {
 }
 
 // Routes lists every method and path of the HTTP API, as http.ServeMux writes
-// them.
+// them, for tests that must not forget one.
 func Routes() []string {
 	a := &App{guard: guard.New(guard.Rules{}), metrics: metrics.New(metrics.Options{}), logger: discardLogger()} // none of them is called
 	return a.newRoutes().patterns

@@ -114,8 +114,8 @@ const refusedTime = 2 * time.Second
 func (g *Guard) require(next http.Handler, check func(*http.Request) *problem.Problem) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := check(r); p != nil {
-			// The server may see whether the connection can go on; it sets a
-			// deadline of its own for the next request.
+			// The server reads what is left of a short body, to go on with the
+			// connection, and sets a deadline of its own for the next request.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime))
 			p.Write(w)
 			return
