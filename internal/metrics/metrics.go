@@ -147,8 +147,13 @@ func (m *Metrics) Configure(destinations, doors, templates []string) {
 }
 
 // Destination are the counters of a configured destination; nil, which counts
-// nothing, where there is none.
-func (m *Metrics) Destination(name string) *Destination { return m.destinations.of(name) }
+// nothing, where there is none, or where nothing is measured: m is nil.
+func (m *Metrics) Destination(name string) *Destination {
+	if m == nil {
+		return nil
+	}
+	return m.destinations.of(name)
+}
 
 // Event counts an event that came through a door.
 func (m *Metrics) Event(through string, duplicate bool) {
