@@ -41,6 +41,7 @@ type Accepted struct {
 	ID         string // relay's own id of the event, a UUIDv7
 	Key        string // the sender's key, unique with Source; empty: the event has none
 	Source     string
+	Door       string // the name of the door that it came through; never a text of the sender's
 	Type       string
 	Level      Level
 	Title      string
@@ -48,6 +49,7 @@ type Accepted struct {
 	Original   []byte   // what a source's sender really sent; nil for events that came as events
 	Digest     [32]byte // of what the sender sent: the same key with another digest is a conflict
 	At         time.Time
+	Trace      string // the W3C trace context to deliver under; empty: not traced
 	Deliveries []NewDelivery
 }
 
@@ -134,6 +136,7 @@ type Claimed struct {
 	Created   time.Time     // when the event was accepted; of a replay, when the replay was
 	Waited    time.Duration // how long the delivery was due but not claimed, over all its attempts
 	Event     []byte        // the canonical JSON of the event
+	Trace     string        // the W3C trace context that it was accepted under; empty: not traced
 }
 
 // Outcome is what follows from an attempt, or from giving a claim back.

@@ -18,7 +18,7 @@ import (
 func decodeDelivery(d *pluginpb.Delivery) (*Delivery, error) {
 	c := d.Context
 	out := &Delivery{
-		ID: d.Id, Attempt: int(d.Attempt), EventID: d.EventId, Event: d.Event, User: d.User,
+		ID: d.Id, Attempt: int(d.Attempt), EventID: d.EventId, Event: d.Event, User: d.User, TraceParent: d.Traceparent,
 		Context: Context{
 			Destination: c.GetDestination(), Provider: c.GetProvider(), Direct: c.GetDirect(),
 			Language: c.GetLanguage(), TimeZone: c.GetTimeZone(), Now: time.UnixMilli(c.GetNowMs()),
@@ -49,6 +49,7 @@ func encodeReport(r *relay.Report) *pluginpb.Report {
 	out := &pluginpb.Report{
 		Verdict: pluginpb.Verdict(max(0, slices.Index(verdicts[:], r.Verdict))), RetryAfterMs: r.RetryAfter.Milliseconds(), Receipt: r.Receipt, Error: r.Error,
 		Probe: r.Probe, Template: r.Template, TemplateRevision: r.TemplateRevision, Message: r.Message,
+		RenderUs: r.RenderTime.Microseconds(), SendUs: r.SendTime.Microseconds(),
 	}
 	out.TemplateError = EncodeTemplateError(r.TemplateError)
 	out.Request, out.Response = encodeRequest(r.Request), encodeResponse(r.Response)
@@ -94,6 +95,7 @@ func DecodeReport(r *pluginpb.Report) relay.Report {
 		Receipt: cut(r.GetReceipt(), maxReportText), Error: cut(r.GetError(), maxReportText), Probe: r.GetProbe(),
 		Template: cut(r.GetTemplate(), maxReportText), TemplateRevision: cut(r.GetTemplateRevision(), maxReportText),
 		Message: message(r.GetMessage()), TemplateError: decodeTemplateError(r.GetTemplateError()),
+		RenderTime: max(0, time.Duration(r.GetRenderUs())*time.Microsecond), SendTime: max(0, time.Duration(r.GetSendUs())*time.Microsecond),
 	}
 	if v := int(r.GetVerdict()); v > 0 && v < len(verdicts) {
 		out.Verdict = verdicts[v]

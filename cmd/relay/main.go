@@ -92,6 +92,7 @@ type cli struct {
 	stdout, stderr io.Writer
 	began          bool // a command ran; before that, errors are about usage
 	config         string
+	log            config.Log // what flags say of it
 	server, token  string
 	json           bool
 }
@@ -161,7 +162,7 @@ Start with: relay demo`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(c.runCommand(), c.demoCommand(), c.initCommand(), c.checkCommand(), c.previewCommand(), c.templateCommand(), c.sendCommand(),
 		c.eventsCommand(), c.deliveriesCommand(), c.explainCommand(), c.destinationsCommand(), c.storeCommand(), c.reloadCommand(), c.schemaCommand(), c.versionCommand())
-	return root
+	return c.logging(root)
 }
 
 // remote adds the flags of commands that talk to a running relay.

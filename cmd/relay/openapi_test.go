@@ -70,6 +70,7 @@ func strict(v any) {
 // check holds an answer against the document, under a route of its paths.
 func (d *apiDocument) check(method, route string, status int, kind string, body []byte) {
 	d.Helper()
+	kind, _, _ = strings.Cut(kind, ";")
 	pointer := strings.NewReplacer("~", "~0", "/", "~1")
 	at := fmt.Sprintf("openapi.json#/paths/%s/%s/responses/%d/content/%s/schema", pointer.Replace(route), strings.ToLower(method), status, pointer.Replace(kind))
 	schema, err := d.compiler.Compile(strings.NewReplacer("{", "%7B", "}", "%7D").Replace(at))
@@ -179,6 +180,7 @@ destinations:
 	get("/v1/events/{id}/explain", "/v1/events/"+accepted.ID+"/explain")
 	get("/v1/destinations", "/v1/destinations")
 	get("/v1/status", "/v1/status")
+	get("/metrics", "/metrics")
 	get("/healthz", "/healthz")
 	get("/readyz", "/readyz")
 	get("/openapi.json", "/openapi.json")

@@ -74,7 +74,20 @@ func (a *App) Resolve(all []relay.Claimed, done func([]delivery.Resolution)) err
 	if d == nil || d.account == nil || !d.provider.Ready() {
 		return relay.ErrUnavailable
 	}
-	a.work.Go(func() { done(a.resolve(now, d, all)) })
+	a.work.Go(func() {
+		began := time.Now()
+		answers := a.resolve(now, d, all)
+		ended := time.Now()
+		for i := range answers {
+			var failed *relay.Report // the look-up was the attempt
+			if answers[i].Match == nil {
+				failed = &answers[i].Report
+				d.meter.Attempt(failed, all[i].Created)
+			}
+			a.tracer.LookedUp(&all[i], began, ended, failed)
+		}
+		done(answers)
+	})
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 
@@ -73,6 +74,7 @@ func (a *App) loadConfig() (loaded, []relay.Problem, error) {
 	if err != nil {
 		return out, warnings, err
 	}
+	cfg.Log = config.Log{Level: cmp.Or(a.o.Log.Level, cfg.Log.Level), Format: cmp.Or(a.o.Log.Format, cfg.Log.Format)}
 	providers := map[string]plugin.Provider{}
 	for _, p := range a.o.Providers {
 		providers[p.Describe().Name] = p

@@ -11,6 +11,7 @@ import (
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/delivery"
 	"github.com/relay-sidecar/relay/internal/intake"
+	"github.com/relay-sidecar/relay/internal/metrics"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/route"
 	"github.com/relay-sidecar/relay/internal/scripts"
@@ -32,6 +33,7 @@ type destination struct {
 	provider *pluginhost.Provider
 	named    *relay.Program // the template that it names; nil: found by the event's type
 	account  *account       // nil: it cannot reach people
+	meter    *metrics.Destination
 }
 
 // swap makes a configuration and a set of templates the running ones. Providers
@@ -41,6 +43,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	if running := a.current.Load(); running != nil && running.cfg.Revision == cfg.Revision {
 		next.since = running.since // only templates are new
 	}
+	a.measure(cfg, set)
 	var wanted []route.Destination
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
@@ -98,7 +101,9 @@ func (a *App) build(cfg loaded, set *scripts.Set, wanted func(config.Destination
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
 			Provider: cfg.Entries[d.Entry].Settings, Target: d.Settings,
 		})
-		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Provider(d.Use), named: set.Named(d.Template), account: reaches}
+		next.destinations[d.Name] = &destination{
+			Destination: d, provider: a.host.Provider(d.Use), named: set.Named(d.Template), account: reaches, meter: a.metrics.Destination(d.Name),
+		}
 	}
 	return next, setups
 }
@@ -125,7 +130,9 @@ func (a *App) Route(eventType string, body []byte) []relay.NewDelivery {
 // Append makes events durable and wakes their destinations. What a sender
 // really sent is kept masked.
 func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appended, error) {
+	trace := a.tracer.Context(ctx)
 	for i := range events {
+		events[i].Trace = trace
 		if events[i].Original != nil {
 			events[i].Original = []byte(a.masker.Mask(string(events[i].Original)))
 		}
@@ -138,6 +145,7 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 		return nil, err
 	}
 	a.diskFull.Store(0)
+	a.countEvents(events, appended)
 	var woken []relay.Lane
 	for i, e := range events {
 		if !appended[i].Duplicate && !appended[i].Conflict {
@@ -202,16 +210,22 @@ func (a *App) Send(c relay.Claimed, done func(relay.Report)) error {
 		done = a.forgetRefused(d, c.User, done)
 	}
 	out, judged := a.addressed(now, d, c)
-	return d.provider.Deliver(out, judged(done))
+	out.Traceparent = a.tracer.Parent(&c)
+	return d.provider.Deliver(out, judged(a.observed(d, now.template(d, c.EventType).Name, c, done)))
+}
+
+// template is what renders events of a type for a destination.
+func (s *snapshot) template(d *destination, eventType string) *relay.Program {
+	if d.named != nil {
+		return d.named
+	}
+	return s.templates.Find(d.Use, eventType)
 }
 
 // addressed is a delivery as its provider gets it, and who reads its report on
 // the way back: what it says of the template is remembered and explained.
 func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) (out *pluginpb.Delivery, judged func(func(relay.Report)) func(relay.Report)) {
-	program := d.named
-	if program == nil {
-		program = now.templates.Find(d.Use, c.EventType)
-	}
+	program := now.template(d, c.EventType)
 	out = &pluginpb.Delivery{
 		Id: c.ID, Attempt: uint32(c.Attempt), Settings: d.Revision, EventId: c.EventID, Event: c.Event,
 		Template: program.Revision, Fallback: now.templates.BuiltIn(d.Use, c.EventType).Revision,

@@ -65,7 +65,7 @@ func (t *transaction) append(events []relay.Accepted, deliveries int) ([]relay.A
 // appendSlice stores several events behind a savepoint: a conflict that shows
 // late takes the earlier ones back, and not what others wrote before.
 func (t *transaction) appendSlice(events []relay.Accepted) ([]relay.Appended, error) {
-	change, added := t.change, t.added
+	change, added, ended := t.change, t.added, len(t.over)
 	t.change = maps.Clone(change)
 	if err := t.sql.savepoint.run(); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (t *transaction) appendSlice(events []relay.Accepted) ([]relay.Appended, er
 		if !answer[i].Conflict {
 			continue
 		}
-		t.change, t.added = change, added
+		t.change, t.added, t.over = change, added, t.over[:ended]
 		if err := t.sql.undo.run(); err != nil {
 			return nil, err
 		}
@@ -98,9 +98,13 @@ func (t *transaction) appendOne(e *relay.Accepted) (relay.Appended, error) {
 	if e.Original != nil {
 		original = e.Original
 	}
+	var trace driver.Value
+	if e.Trace != "" {
+		trace = e.Trace
+	}
 	created := unixMilli(e.At)
 	changed, seq, err := t.sql.insertEvent.exec(e.ID, e.Key, e.Source, e.Type, string(e.Level), e.Title,
-		string(e.Body), original, e.Digest[:], created, int64(len(e.Deliveries)))
+		string(e.Body), original, e.Digest[:], created, int64(len(e.Deliveries)), trace)
 	if err != nil {
 		return relay.Appended{}, fmt.Errorf("store event %s: %w", e.ID, err)
 	}
@@ -160,7 +164,11 @@ func (t *transaction) insertDelivery(r newRow) (id string, ok bool, err error) {
 	if changed > 0 {
 		t.created++
 	}
-	if changed > 0 && !full {
+	switch {
+	case changed == 0:
+	case full:
+		t.over = append(t.over, over{r.Destination, state})
+	default:
 		t.count(r.Destination, 1)
 		if r.late {
 			t.countLate(r.Lane(), 1)

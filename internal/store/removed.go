@@ -79,6 +79,7 @@ func (t *transaction) bury(r relay.Removal, fallBack bool, limit int) (left bool
 		if err := t.sql.bury.run(r.Reason, t.nowMS, t.nowMS, b.seq); err != nil {
 			return false, err
 		}
+		t.over = append(t.over, over{r.Destination, relay.StateDead})
 		t.count(r.Destination, -1)
 		if b.row.late {
 			t.countLate(r.Lane, -1)

@@ -58,8 +58,8 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.checkpoint, `PRAGMA wal_checkpoint(PASSIVE)`},
 		{&s.truncate, `PRAGMA wal_checkpoint(TRUNCATE)`},
 
-		{&s.insertEvent, `INSERT INTO events (id, key, source, type, level, title, body, original, digest, created, deliveries)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, key) WHERE key <> '' DO NOTHING`},
+		{&s.insertEvent, `INSERT INTO events (id, key, source, type, level, title, body, original, digest, created, deliveries, trace)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, key) WHERE key <> '' DO NOTHING`},
 		{&s.findEvent, `SELECT id, digest, deliveries FROM events WHERE source = ? AND key = ? AND key <> ''`},
 		{&s.insertDelivery, `INSERT INTO deliveries (id, event_seq, destination, provider, direct, recipient, fallback, fell_back, state, reason, due, created, updated, finished, replay_of, late)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_seq, destination) WHERE fell_back = 1 DO NOTHING`},
@@ -97,7 +97,7 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.ofEvent, `SELECT id, destination, recipient, finished IS NOT NULL FROM deliveries WHERE event_seq = ? ORDER BY seq`},
 
 		{&s.due, `SELECT d.seq, d.id, d.provider, d.recipient, d.attempts, d.ambiguous, d.created, d.waited, d.due, e.id, e.type, e.body,
-			d.user, d.event_seq, d.fallback
+			d.user, d.event_seq, d.fallback, e.trace
 			FROM deliveries AS d INDEXED BY deliveries_open CROSS JOIN events AS e ON e.seq = d.event_seq
 			WHERE d.destination = ? AND d.direct = ? AND d.late = ? AND d.finished IS NULL AND d.state = 'pending' ORDER BY d.due, d.seq LIMIT ?`},
 		{&s.claim, `UPDATE deliveries INDEXED BY deliveries_open SET state = 'sending', claim = ?, waited = waited + max(0, ? - due), updated = ?

@@ -181,6 +181,7 @@ func (t *transaction) record(o relay.Outcome, detail, match driver.Value) (held 
 		if row.late {
 			t.countLate(row.Lane, -1)
 		}
+		t.over = append(t.over, over{row.Destination, o.State})
 	}
 	if match != nil {
 		if err := t.sql.match.run(o.Match.User, match, o.Seq); err != nil {
@@ -263,6 +264,7 @@ func (t *transaction) claimClass(claimed *[]relay.Claimed, c relay.ClaimRequest,
 			Created:   fromMilli(number(row[6])),
 			Waited:    time.Duration(number(row[7])+t.nowMS-due) * time.Millisecond,
 			Event:     []byte(text(row[11])),
+			Trace:     text(row[15]),
 		})
 		held := sending{Lane: c.Lane, attempt: int(number(row[4])) + 1, event: number(row[13]), late: late}
 		if !late {

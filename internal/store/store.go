@@ -58,6 +58,9 @@ type Options struct {
 	// MaxPendingPerDestination bounds those of one destination: what comes above
 	// it is stored as dead at once, with the reason "backlog full". 0: no bound.
 	MaxPendingPerDestination int
+	// Ended is told of every delivery that is over, once that is on disk: by the
+	// writer, which everybody waits for. nil: nobody is told.
+	Ended func(destination string, state relay.State)
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
 }
@@ -67,6 +70,7 @@ type Store struct {
 	log    *slog.Logger
 	now    func() time.Time
 	limits limits
+	told   func(destination string, state relay.State)
 	lock   *os.File
 	reads  *sql.DB
 
@@ -104,6 +108,9 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Ended == nil {
+		o.Ended = func(string, relay.State) {}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -127,6 +134,7 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		log:        o.Logger,
 		now:        o.Now,
 		limits:     limits{all: o.MaxPending, perDestination: o.MaxPendingPerDestination},
+		told:       o.Ended,
 		lock:       lock,
 		operations: make(chan *operation, maxBatchOperations),
 		ended:      make(chan struct{}),

@@ -107,6 +107,13 @@ type transaction struct {
 	ended   []int64            // rows that are no longer sending
 	began   []began
 	fell    []relay.Due // lanes that got a delivery by a fallback
+	over    []over      // what ended
+}
+
+// over is the end of a delivery.
+type over struct {
+	destination string
+	state       relay.State
 }
 
 // openOf is the number of unfinished deliveries of a destination.
@@ -233,6 +240,9 @@ func (w *writer) transact(batch []*operation) (answers []error, err error) {
 	}
 	w.store.written.Add(t.created + int64(len(t.ended)))
 	w.store.unindexed.Add(t.created)
+	for _, o := range t.over {
+		w.store.told(o.destination, o.state)
+	}
 	for _, b := range t.began { // after ended: a row may be given back and claimed again
 		w.sending[b.seq] = b.row
 	}

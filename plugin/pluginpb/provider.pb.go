@@ -1133,7 +1133,10 @@ type Delivery struct {
 	User           string                 `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"`                             // of a direct message: the vendor's id of the recipient
 	// The template is not to be run: what to do is as if it had failed like this.
 	// `template` may then be empty.
-	Quarantined   *TemplateError `protobuf:"bytes,14,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	Quarantined *TemplateError `protobuf:"bytes,14,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// The W3C trace context of this attempt, for plugins that make spans of their
+	// own or pass it on; empty: the event is not traced.
+	Traceparent   string `protobuf:"bytes,15,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1264,6 +1267,13 @@ func (x *Delivery) GetQuarantined() *TemplateError {
 		return x.Quarantined
 	}
 	return nil
+}
+
+func (x *Delivery) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
 }
 
 // What templates see as ctx.
@@ -1426,8 +1436,12 @@ type Report struct {
 	Request          *HTTPRequest   `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"`   // of the last call
 	Response         *HTTPResponse  `protobuf:"bytes,11,opt,name=response,proto3" json:"response,omitempty"` // to it
 	Steps            []*Step        `protobuf:"bytes,12,rep,name=steps,proto3" json:"steps,omitempty"`       // the calls before the last
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// How long the parts of the attempt took, in microseconds; 0: not done, or not
+	// measured.
+	RenderUs      int64 `protobuf:"varint,13,opt,name=render_us,json=renderUs,proto3" json:"render_us,omitempty"` // the template
+	SendUs        int64 `protobuf:"varint,14,opt,name=send_us,json=sendUs,proto3" json:"send_us,omitempty"`       // the calls to the vendor, from the first to the last answer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Report) Reset() {
@@ -1542,6 +1556,20 @@ func (x *Report) GetSteps() []*Step {
 		return x.Steps
 	}
 	return nil
+}
+
+func (x *Report) GetRenderUs() int64 {
+	if x != nil {
+		return x.RenderUs
+	}
+	return 0
+}
+
+func (x *Report) GetSendUs() int64 {
+	if x != nil {
+		return x.SendUs
+	}
+	return 0
 }
 
 // One call among those that an attempt takes.
@@ -2602,7 +2630,7 @@ const file_provider_proto_rawDesc = "" +
 	"deliveries\x12\x16\n" +
 	"\x06cancel\x18\x02 \x03(\x04R\x06cancel\"D\n" +
 	"\x0fDeliverResponse\x121\n" +
-	"\aresults\x18\x01 \x03(\v2\x17.relay.plugin.v1.ResultR\aresults\"\xbd\x03\n" +
+	"\aresults\x18\x01 \x03(\v2\x17.relay.plugin.v1.ResultR\aresults\"\xdf\x03\n" +
 	"\bDelivery\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x04R\x06ticket\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -2619,7 +2647,8 @@ const file_provider_proto_rawDesc = "" +
 	"timeout_ms\x18\v \x01(\x03R\ttimeoutMs\x12\x18\n" +
 	"\amessage\x18\f \x01(\fR\amessage\x12\x12\n" +
 	"\x04user\x18\r \x01(\tR\x04user\x12@\n" +
-	"\vquarantined\x18\x0e \x01(\v2\x1e.relay.plugin.v1.TemplateErrorR\vquarantined\"\xcd\x01\n" +
+	"\vquarantined\x18\x0e \x01(\v2\x1e.relay.plugin.v1.TemplateErrorR\vquarantined\x12 \n" +
+	"\vtraceparent\x18\x0f \x01(\tR\vtraceparent\"\xcd\x01\n" +
 	"\aContext\x12 \n" +
 	"\vdestination\x18\x01 \x01(\tR\vdestination\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x16\n" +
@@ -2630,7 +2659,7 @@ const file_provider_proto_rawDesc = "" +
 	"\x06now_ms\x18\a \x01(\x03R\x05nowMs\"Q\n" +
 	"\x06Result\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x04R\x06ticket\x12/\n" +
-	"\x06report\x18\x02 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xf2\x03\n" +
+	"\x06report\x18\x02 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xa8\x04\n" +
 	"\x06Report\x122\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x18.relay.plugin.v1.VerdictR\averdict\x12$\n" +
 	"\x0eretry_after_ms\x18\x02 \x01(\x03R\fretryAfterMs\x12\x18\n" +
@@ -2644,7 +2673,9 @@ const file_provider_proto_rawDesc = "" +
 	"\arequest\x18\n" +
 	" \x01(\v2\x1c.relay.plugin.v1.HTTPRequestR\arequest\x129\n" +
 	"\bresponse\x18\v \x01(\v2\x1d.relay.plugin.v1.HTTPResponseR\bresponse\x12+\n" +
-	"\x05steps\x18\f \x03(\v2\x15.relay.plugin.v1.StepR\x05steps\"\xc4\x01\n" +
+	"\x05steps\x18\f \x03(\v2\x15.relay.plugin.v1.StepR\x05steps\x12\x1b\n" +
+	"\trender_us\x18\r \x01(\x03R\brenderUs\x12\x17\n" +
+	"\asend_us\x18\x0e \x01(\x03R\x06sendUs\"\xc4\x01\n" +
 	"\x04Step\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vduration_ms\x18\x02 \x01(\x03R\n" +
