@@ -41,6 +41,7 @@ type Accepted struct {
 	ID         string // relay's own id of the event, a UUIDv7
 	Key        string // the sender's key, unique with Source; empty: the event has none
 	Source     string
+	Door       string // the name of the door that it came through; never a text of the sender's
 	Type       string
 	Level      Level
 	Title      string
@@ -48,6 +49,7 @@ type Accepted struct {
 	Original   []byte   // what a source's sender really sent; nil for events that came as events
 	Digest     [32]byte // of what the sender sent: the same key with another digest is a conflict
 	At         time.Time
+	Trace      string // the W3C trace context to deliver under; empty: not traced
 	Deliveries []NewDelivery
 }
 
@@ -148,6 +150,7 @@ type Claimed struct {
 	Waited    time.Duration // how long the delivery was due but not claimed, over all its attempts
 	Event     []byte        // the canonical JSON of the event
 	Resend    []byte        // the attempt before is ambiguous: what the plugin needs to send the same again
+	Trace     string        // the W3C trace context that it was accepted under; empty: not traced
 }
 
 // Outcome is what follows from an attempt, or from giving a claim back.
@@ -194,8 +197,9 @@ type Delivery struct {
 	Updated     time.Time       `json:"updated"`
 	NextAttempt *time.Time      `json:"next_attempt"`
 	ReplayOf    *string         `json:"replay_of"`
-	Match       *Match          `json:"match,omitempty"` // only where one delivery is asked for
-	Log         []Attempt       `json:"log,omitempty"`   // the same
+	Match       *Match          `json:"match,omitempty"`     // only where one delivery is asked for
+	WaitedMS    int64           `json:"waited_ms,omitempty"` // the same: how long it was due and did not start, by limits, pauses or full slots
+	Log         []Attempt       `json:"log,omitempty"`       // the same
 }
 
 // Attempt is one try of a delivery, as the log keeps it. Everything in it is
@@ -262,10 +266,44 @@ type DeliveryFilter struct {
 	Type        string // an event type
 	EventID     string
 	Recipient   string // a part of a recipient's JSON: name, email, phone or id
+	Query       string // a part of the event's title or key, of the recipient, or of the reason; letter case does not matter
 	Since       time.Time
 	Until       time.Time
 	Before      int64 // the cursor: rows older than this Seq; 0 begins with the newest
 	Limit       int
+}
+
+// EventFilter selects events. Empty fields select everything.
+type EventFilter struct {
+	Key    string
+	Source string
+	Type   string
+	Level  Level
+	Since  time.Time
+	Until  time.Time
+	Before int64 // the cursor: events older than this Seq; 0 begins with the newest
+	Limit  int
+}
+
+// EventRow is a row of the list of events.
+type EventRow struct {
+	ID         string    `json:"id"`
+	Key        string    `json:"key"`
+	Source     string    `json:"source"`
+	Type       string    `json:"type"`
+	Level      Level     `json:"level"`
+	Title      string    `json:"title"`
+	Created    time.Time `json:"created"`
+	Deliveries int       `json:"deliveries"` // that it asked for when it was accepted
+}
+
+// Purged counts what was removed of a person.
+type Purged struct {
+	Events     int `json:"events"`     // deleted: nothing else was left of them
+	Redacted   int `json:"redacted"`   // events that go on without the person
+	Deliveries int `json:"deliveries"` // to the person, with their attempts
+	Attempts   int `json:"attempts"`   // attempts of other deliveries whose bodies were removed
+	Identities int `json:"identities"` // what look-ups had said of the person
 }
 
 // StoredEvent is an event as the store gives it back.

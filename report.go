@@ -30,6 +30,11 @@ const (
 	Skipped Verdict = "skipped"
 )
 
+// Verdicts lists every verdict.
+func Verdicts() []Verdict {
+	return []Verdict{Delivered, Temporary, Ambiguous, MessageRefused, RecipientRefused, Unmatched, DestinationRefused, Skipped}
+}
+
 // Report is a provider's answer to one attempt.
 type Report struct {
 	Verdict    Verdict
@@ -49,6 +54,9 @@ type Report struct {
 	Request          *Request  // of the last call
 	Response         *Response // to it
 	Steps            []Step    // the calls before the last, where an attempt takes several
+
+	// How long the parts of the attempt took; 0: not done, or not measured.
+	RenderTime, SendTime time.Duration
 }
 
 // Step is one call to a vendor among those that an attempt takes: a token, a

@@ -102,6 +102,10 @@ func forbidden(dir, own string, isOurs bool, imported string) string {
 			return "client imports only the standard library"
 		case strings.HasPrefix(imported, "modernc.org/") && dir != "internal/store":
 			return "only internal/store knows the database"
+		case strings.HasPrefix(imported, "github.com/prometheus/") && dir != "internal/metrics":
+			return "only internal/metrics knows Prometheus"
+		case strings.HasPrefix(imported, "go.opentelemetry.io/") && dir != "internal/tracing":
+			return "only internal/tracing knows OpenTelemetry"
 		}
 	case dir == ".":
 		return "the root package imports nothing of ours"

@@ -56,7 +56,7 @@ func (m *Masker) Add(secrets ...string) {
 			}
 			quoted, _ := json.Marshal(s) // a string always encodes
 			all = append(all, s, string(quoted[1:len(quoted)-1]), url.PathEscape(s), url.QueryEscape(s),
-				base64.StdEncoding.EncodeToString([]byte(s)), base64.URLEncoding.EncodeToString([]byte(s)))
+				base64.RawStdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s))) // padded ones begin with them
 		}
 		slices.SortFunc(all, func(a, b string) int {
 			if len(a) != len(b) {

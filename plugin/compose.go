@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
@@ -56,6 +57,7 @@ func (s *server) try(d *pluginpb.Delivery, w *work, revision string, giveUp func
 	if fault, ok := s.spoiled.Load(revision); ok {
 		return decodeTemplateError(fault.(*pluginpb.TemplateError))
 	}
+	began := time.Now()
 	out, failed := t.Render(context.Background(), render.Input{
 		Event: d.Event, Seed: d.Id, Watch: s.watch, GiveUp: giveUp,
 		Context: render.Context{
@@ -64,6 +66,7 @@ func (s *server) try(d *pluginpb.Delivery, w *work, revision string, giveUp func
 			Now: w.delivery.Now,
 		},
 	})
+	w.report.RenderTime += time.Since(began)
 	if failed != nil {
 		return failed
 	}

@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -17,7 +18,7 @@ import (
 func decodeDelivery(d *pluginpb.Delivery) (*Delivery, error) {
 	c := d.Context
 	out := &Delivery{
-		ID: d.Id, Attempt: int(d.Attempt), EventID: d.EventId, Event: d.Event, User: d.User,
+		ID: d.Id, Attempt: int(d.Attempt), EventID: d.EventId, Event: d.Event, User: d.User, TraceParent: d.Traceparent,
 		Context: Context{
 			Destination: c.GetDestination(), Provider: c.GetProvider(), Direct: c.GetDirect(),
 			Language: c.GetLanguage(), TimeZone: c.GetTimeZone(), Now: time.UnixMilli(c.GetNowMs()),
@@ -50,6 +51,7 @@ func EncodeReport(r *relay.Report) *pluginpb.Report {
 		Verdict: pluginpb.Verdict(max(0, slices.Index(verdicts[:], r.Verdict))), RetryAfterMs: r.RetryAfter.Milliseconds(), Receipt: r.Receipt, Error: r.Error,
 		Probe: r.Probe, Template: r.Template, TemplateRevision: r.TemplateRevision, Message: r.Message,
 		Resend: r.Resend, Resent: r.Resent,
+		RenderUs: r.RenderTime.Microseconds(), SendUs: r.SendTime.Microseconds(),
 	}
 	out.TemplateError = EncodeTemplateError(r.TemplateError)
 	out.Request, out.Response = encodeRequest(r.Request), encodeResponse(r.Response)
@@ -82,6 +84,7 @@ const (
 	maxReportBody = 16 << 10
 	maxSteps      = 32
 	maxResend     = 256 << 10
+	maxHeaders    = 64
 )
 
 // DecodeReport reads a plugin's report, which may be a stranger's: it is cut to
@@ -95,7 +98,8 @@ func DecodeReport(r *pluginpb.Report) relay.Report {
 		Receipt: cut(r.GetReceipt(), maxReportText), Error: cut(r.GetError(), maxReportText), Probe: r.GetProbe(),
 		Template: cut(r.GetTemplate(), maxReportText), TemplateRevision: cut(r.GetTemplateRevision(), maxReportText),
 		Message: message(r.GetMessage()), TemplateError: decodeTemplateError(r.GetTemplateError()),
-		Resent: r.GetResent(),
+		Resent:     r.GetResent(),
+		RenderTime: max(0, time.Duration(r.GetRenderUs())*time.Microsecond), SendTime: max(0, time.Duration(r.GetSendUs())*time.Microsecond),
 	}
 	if v := int(r.GetVerdict()); v > 0 && v < len(verdicts) {
 		out.Verdict = verdicts[v]
@@ -117,14 +121,23 @@ func decodeRequest(q *pluginpb.HTTPRequest) *relay.Request {
 	if q == nil {
 		return nil
 	}
-	return &relay.Request{Method: cut(q.Method, maxReportText), URL: cut(q.Url, maxReportText), Headers: q.Headers, Body: cut(string(q.Body), maxReportBody)}
+	return &relay.Request{Method: cut(q.Method, maxReportText), URL: cut(q.Url, maxReportText), Headers: headers(q.Headers), Body: cut(string(q.Body), maxReportBody)}
 }
 
 func decodeResponse(a *pluginpb.HTTPResponse) *relay.Response {
 	if a == nil {
 		return nil
 	}
-	return &relay.Response{Status: int(a.Status), Headers: a.Headers, Body: cut(string(a.Body), maxReportBody)}
+	return &relay.Response{Status: int(a.Status), Headers: headers(a.Headers), Body: cut(string(a.Body), maxReportBody)}
+}
+
+// headers are the first of a message's headers, each cut to what the log takes.
+func headers(all map[string]string) map[string]string {
+	out := make(map[string]string, min(len(all), maxHeaders))
+	for _, name := range slices.Sorted(maps.Keys(all))[:min(len(all), maxHeaders)] {
+		out[cut(name, maxReportText)] = cut(all[name], maxReportText)
+	}
+	return out
 }
 
 // DecodePreview reads what a plugin would send. Nobody keeps it, so that it is

@@ -164,7 +164,7 @@ type Settings struct {
 	Provider    json.RawMessage // a JSON object
 	Target      json.RawMessage // a JSON object: the destination's own keys
 	Masker      *relay.Masker   // knows the secrets of the settings; Open adds what else is secret, such as parts of a URL
-	Logger      *slog.Logger
+	Logger      *slog.Logger    // takes out what Masker knows
 }
 
 // Problem is a fault in settings.
@@ -185,6 +185,9 @@ type Delivery struct {
 	EventID string
 	Event   json.RawMessage // the canonical JSON of the event; decode it into relay.Event where it is needed
 	User    string          // of a direct message: the vendor's id of the recipient
+	// TraceParent is the W3C trace context of this attempt, to be passed on to
+	// receivers that are the operator's own; empty: the event is not traced.
+	TraceParent string
 	Context
 }
 

@@ -133,7 +133,7 @@ func (s *server) open(in *pluginpb.Settings) (*configured, []*pluginpb.Problem) 
 	masker.Add(relay.SecretsIn(s.description.DestinationSchema, in.Target)...)
 	settings := Settings{
 		Destination: in.Destination, Entry: in.Entry, Provider: in.Provider, Target: in.Target,
-		Masker: masker, Logger: s.logger.With("destination", in.Destination),
+		Masker: masker, Logger: slog.New(masked{s.logger.Handler(), masker}).With("destination", in.Destination),
 	}
 	dest := &configured{masker: masker}
 	var problems []Problem
@@ -475,7 +475,9 @@ func (s *server) attempt(ctx context.Context, d *pluginpb.Delivery, giveUp func(
 	}
 	made := w.report
 	sending = true
+	began := time.Now()
 	w.report = w.place.Send(ctx, w.delivery, w.request)
+	w.report.RenderTime, w.report.SendTime = made.RenderTime, time.Since(began)
 	w.report.Template, w.report.TemplateRevision = made.Template, made.TemplateRevision
 	w.report.TemplateError, w.report.Message, w.report.Resent = made.TemplateError, made.Message, made.Resent
 	w.keep()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -180,6 +181,9 @@ func TestServerDelivers(t *testing.T) {
 				c.want.Template != "" && got.Template != c.want.Template || c.want.Message != nil && string(got.Message) != string(c.want.Message) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}
+			if ran := got.Template != "" && d.Quarantined == nil; ran != (got.RenderTime > 0) {
+				t.Errorf("template %q took %s", got.Template, got.RenderTime)
+			}
 			if broken := got.TemplateError != nil; broken != (c.broken != "") || broken && !strings.Contains(got.TemplateError.Message, c.broken) {
 				t.Errorf("template error %+v, want %q", got.TemplateError, c.broken)
 			}
@@ -352,5 +356,29 @@ func TestReportOfAStranger(t *testing.T) {
 	}
 	if huge := DecodeReport(&pluginpb.Report{Message: []byte(`{"text":"` + long + `"}`)}); !json.Valid(huge.Message) || len(huge.Message) > 2*maxReportBody {
 		t.Errorf("a huge message is kept as %d bytes", len(huge.Message))
+	}
+}
+
+// TestReportOfAStrangerIsCut: whatever a plugin answers, the log stays small.
+func TestReportOfAStrangerIsCut(t *testing.T) {
+	long := strings.Repeat("é", 1<<20)
+	headers := map[string]string{}
+	for i := range 1000 {
+		headers[fmt.Sprint("X-", i)] = long
+	}
+	call := &pluginpb.HTTPRequest{Url: long, Headers: headers, Body: []byte(long)}
+	got := DecodeReport(&pluginpb.Report{
+		Error: long, Message: []byte(`"` + long + `"`), Request: call, TemplateError: &pluginpb.TemplateError{Message: long},
+		Steps: []*pluginpb.Step{{Name: long, Request: call, Response: &pluginpb.HTTPResponse{Headers: headers, Body: []byte(long)}}},
+	})
+	raw, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if most := 1 << 20; len(raw) > most {
+		t.Errorf("the log would keep %d bytes", len(raw))
+	}
+	if n := len(got.Request.Body); n > maxReportBody || n < maxReportBody-4 {
+		t.Errorf("a body has %d bytes", n)
 	}
 }

@@ -103,9 +103,34 @@ func (c *cli) loadConfig() (*config.Config, error) {
 
 // do asks and decodes a 2xx answer into out, which may be nil.
 func (c *client) do(ctx context.Context, method, path string, body []byte, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	resp, err := c.open(ctx, method, path, body)
 	if err != nil {
 		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("read relay's answer: %w", err)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("relay at %s answered what is no JSON of relay's: %w", c.name, err)
+	}
+	return nil
+}
+
+// unreachable means that no relay answered at all.
+type unreachable struct{ error }
+
+func (e *unreachable) Unwrap() error { return e.error }
+
+// open asks, and leaves it to the caller to read and close a 2xx answer.
+func (c *client) open(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -119,24 +144,26 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, out a
 		if errors.As(err, &op) {
 			err = op.Err
 		}
-		return hint(fmt.Errorf("ask relay at %s: %w", c.name, err), "is relay running there? name another with --server")
+		return nil, hint(&unreachable{fmt.Errorf("ask relay at %s: %w", c.name, err)}, "is relay running there? name another with --server")
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return fmt.Errorf("read relay's answer: %w", err)
+		return nil, fmt.Errorf("read relay's answer: %w", err)
 	}
-	if resp.StatusCode/100 != 2 {
-		return refusal(resp, answer)
-	}
-	if out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("relay at %s answered what is no JSON of relay's: %w", c.name, err)
-	}
-	return nil
+	return nil, refusal(resp, answer)
 }
+
+// refusedAnswer is an answer that is an error.
+type refusedAnswer struct {
+	words  string
+	status int
+}
+
+func (e *refusedAnswer) Error() string { return e.words }
 
 // refusal is a problem answer in words, a line for each fault.
 func refusal(resp *http.Response, answer []byte) error {
@@ -144,7 +171,7 @@ func refusal(resp *http.Response, answer []byte) error {
 	if json.Unmarshal(answer, &p) != nil || p.Detail == "" {
 		return fmt.Errorf("relay answered %s", resp.Status)
 	}
-	err := problemWords(&p)
+	err := error(&refusedAnswer{problemWords(&p).Error(), resp.StatusCode})
 	if resp.StatusCode == http.StatusUnauthorized {
 		return hint(err, "pass --token or set RELAY_TOKEN")
 	}

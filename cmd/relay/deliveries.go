@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -32,52 +33,97 @@ func needsCommand(cmd *cobra.Command, _ []string) error {
 	return &usageError{fmt.Errorf("relay %s needs one of: %s", cmd.Name(), strings.Join(names, ", "))}
 }
 
+// filterHelp is what can be filtered by, in the words of --help.
+var filterHelp = map[string]string{
+	"destination": "only of this destination",
+	"state":       "only in this state: pending, sending, held, delivered, skipped, dead or expired",
+	"type":        "only of this event type",
+	"event":       "only of the event with this id",
+	"recipient":   "only to a recipient with this in their name, email, phone or id",
+	"q":           "only with this text in the title, the sender's id, the recipient or the reason",
+	"key":         "only with this id of the sender's",
+	"source":      "only of this source",
+	"level":       "only of this level: info, success, warn or error",
+	"since":       "only accepted at or after this time (RFC 3339)",
+	"until":       "only accepted before this time (RFC 3339)",
+	"limit":       "at most so many (default 50)",
+	"cursor":      "go on where the page before ended",
+}
+
+// deliveryFilters and eventFilters are flags of commands that list, pages those
+// of a list that has some.
+var (
+	deliveryFilters = []string{"destination", "state", "type", "event", "recipient", "q", "since", "until"}
+	eventFilters    = []string{"key", "source", "type", "level", "since", "until"}
+	pages           = []string{"limit", "cursor"}
+)
+
+// filters adds flags to a command. What is called returns those that are set.
+func filters(cmd *cobra.Command, names ...string) func() map[string]string {
+	flags := map[string]*string{}
+	for _, name := range names {
+		flags[name] = cmd.Flags().String(name, "", filterHelp[name])
+	}
+	return func() map[string]string {
+		set := map[string]string{}
+		for name, value := range flags {
+			if *value != "" {
+				set[name] = *value
+			}
+		}
+		return set
+	}
+}
+
+// query is a path with filters.
+func query(path string, filters map[string]string) string {
+	q := url.Values{}
+	for name, value := range filters {
+		q.Set(name, value)
+	}
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
+}
+
+// deliveryPage is an answer of GET /v1/deliveries.
+type deliveryPage struct {
+	Deliveries []relay.Delivery
+	NextCursor string `json:"next_cursor"`
+}
+
 func (c *cli) deliveriesList() *cobra.Command {
-	query := url.Values{}
-	filters := map[string]*string{}
+	follow := false
 	cmd := &cobra.Command{
 		Use: "list", Short: "Lists deliveries, newest first", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			for name, value := range filters {
-				if *value != "" {
-					query.Set(name, *value)
-				}
-			}
-			server, err := c.client()
-			if err != nil {
-				return err
-			}
-			var answer json.RawMessage
-			if err := server.do(cmd.Context(), "GET", "/v1/deliveries?"+query.Encode(), nil, &answer); err != nil {
-				return err
-			}
-			if c.json {
-				_, err := fmt.Fprintf(c.stdout, "%s\n", answer)
-				return err
-			}
-			var page struct {
-				Deliveries []relay.Delivery
-				NextCursor string `json:"next_cursor"`
-			}
-			if err := json.Unmarshal(answer, &page); err != nil {
-				return fmt.Errorf("read relay's answer: %w", err)
-			}
-			return c.printDeliveries(page.Deliveries, page.NextCursor)
-		},
+		Example: `  relay deliveries list --state dead --since 2026-11-21T00:00:00Z
+  relay deliveries list --destination dba-team --follow`,
 	}
-	for name, help := range map[string]string{
-		"destination": "only of this destination",
-		"state":       "only in this state: pending, sending, held, delivered, skipped, dead or expired",
-		"type":        "only of this event type",
-		"event":       "only of the event with this id",
-		"recipient":   "only to a recipient with this in their name, email, phone or id",
-		"since":       "only accepted at or after this time (RFC 3339)",
-		"until":       "only accepted before this time (RFC 3339)",
-		"limit":       "at most so many (default 50)",
-		"cursor":      "go on where the page before ended",
-	} {
-		filters[name] = cmd.Flags().String(name, "", help)
+	set := filters(cmd, append(deliveryFilters, pages...)...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		server, err := c.client()
+		if err != nil {
+			return err
+		}
+		if follow {
+			return c.follow(cmd.Context(), server, set())
+		}
+		var answer json.RawMessage
+		if err := server.do(cmd.Context(), "GET", query("/v1/deliveries", set()), nil, &answer); err != nil {
+			return err
+		}
+		if c.json {
+			_, err := fmt.Fprintf(c.stdout, "%s\n", answer)
+			return err
+		}
+		var page deliveryPage
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return fmt.Errorf("read relay's answer: %w", err)
+		}
+		return c.printDeliveries(page.Deliveries, page.NextCursor)
 	}
+	cmd.Flags().BoolVar(&follow, "follow", false, "go on with what comes and changes, the newest last, until interrupted")
 	return c.table(cmd)
 }
 
@@ -89,8 +135,7 @@ func (c *cli) printDeliveries(rows []relay.Delivery, next string) error {
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tCREATED\tTYPE\tDESTINATION\tTO\tSTATE\tATTEMPTS\tREASON")
 	for _, d := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.Created.Local().Format(time.DateTime), d.EventType, d.Destination,
-			shorten(addressee(&d), 30), d.State, d.Attempts, shorten(d.Reason, 60))
+		fmt.Fprintln(w, strings.Join(columns(&d), "\t"))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -99,6 +144,12 @@ func (c *cli) printDeliveries(rows []relay.Delivery, next string) error {
 		fmt.Fprintf(c.stdout, "more: --cursor %s\n", next)
 	}
 	return nil
+}
+
+// columns are a delivery's in a table.
+func columns(d *relay.Delivery) []string {
+	return []string{d.ID, d.Created.Local().Format(time.DateTime), d.EventType, d.Destination,
+		shorten(addressee(d), 30), string(d.State), strconv.Itoa(d.Attempts), shorten(d.Reason, 60)}
 }
 
 // addressee is who a delivery is for, in a word.
@@ -152,32 +203,6 @@ func (c *cli) deliveriesShow() *cobra.Command {
 	})
 }
 
-func (c *cli) deliveriesReplay() *cobra.Command {
-	return c.table(&cobra.Command{
-		Use: "replay ID", Short: "Sends what a finished delivery was about once more, with today's settings and template", Args: between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			server, err := c.client()
-			if err != nil {
-				return err
-			}
-			var answer json.RawMessage
-			if err := server.do(cmd.Context(), "POST", "/v1/deliveries/"+url.PathEscape(args[0])+"/replay", nil, &answer); err != nil {
-				return err
-			}
-			if c.json {
-				_, err := fmt.Fprintf(c.stdout, "%s\n", answer)
-				return err
-			}
-			var d relay.Delivery
-			if err := json.Unmarshal(answer, &d); err != nil {
-				return fmt.Errorf("read relay's answer: %w", err)
-			}
-			fmt.Fprintf(c.stdout, "delivery %s repeats %s; see: relay deliveries show %s\n", d.ID, args[0], d.ID)
-			return nil
-		},
-	})
-}
-
 func printDelivery(w io.Writer, d *relay.Delivery) {
 	fmt.Fprintf(w, "delivery     %s\n", d.ID)
 	fmt.Fprintf(w, "event        %s (%s)\n", d.EventID, d.EventType)
@@ -200,6 +225,14 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 	if d.NextAttempt != nil {
 		fmt.Fprintf(w, "next         %s\n", d.NextAttempt.Local().Format(time.RFC3339))
 	}
+	if d.WaitedMS > 0 {
+		fmt.Fprintf(w, "waited       %s until it could start\n", time.Duration(d.WaitedMS)*time.Millisecond)
+	}
+	printLog(w, d)
+}
+
+// printLog prints how a recipient was matched, and every attempt.
+func printLog(w io.Writer, d *relay.Delivery) {
 	if m := d.Match; m != nil {
 		how := "by " + m.By
 		if m.Cached {

@@ -92,6 +92,7 @@ type cli struct {
 	stdout, stderr io.Writer
 	began          bool // a command ran; before that, errors are about usage
 	config         string
+	log            config.Log // what flags say of it
 	server, token  string
 	json           bool
 }
@@ -160,8 +161,8 @@ Start with: relay demo`,
 	root.PersistentFlags().StringVarP(&c.config, "config", "c", "relay.yaml", "the configuration file")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(c.runCommand(), c.demoCommand(), c.initCommand(), c.checkCommand(), c.previewCommand(), c.templateCommand(), c.sendCommand(),
-		c.deliveriesCommand(), c.destinationsCommand(), c.pluginCommand(), c.reloadCommand(), c.schemaCommand(), c.versionCommand())
-	return root
+		c.eventsCommand(), c.deliveriesCommand(), c.explainCommand(), c.destinationsCommand(), c.storeCommand(), c.pluginCommand(), c.reloadCommand(), c.schemaCommand(), c.versionCommand())
+	return c.logging(root)
 }
 
 // remote adds the flags of commands that talk to a running relay.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,9 +27,33 @@ var atPoint func(app.Point)
 func version() string { return post.Version() }
 
 func (c *cli) runCommand() *cobra.Command {
-	return &cobra.Command{
+	return c.logging(&cobra.Command{
 		Use: "run", Short: "Runs the sidecar (what relay without a command does)", Args: cobra.NoArgs, RunE: c.runRelay,
+	})
+}
+
+// logging adds the flags that win over relay.yaml's log.
+func (c *cli) logging(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().Var(&choice{&c.log.Format, []string{"text", "json"}}, "log-format", "how the log is written: text or json (default: log.format of the configuration)")
+	cmd.Flags().Var(&choice{&c.log.Level, []string{"debug", "info", "warn", "error"}}, "log-level", "what is logged: debug, info, warn or error (default: log.level of the configuration)")
+	return cmd
+}
+
+// choice is a flag that takes one of a few words.
+type choice struct {
+	to    *string
+	words []string
+}
+
+func (f *choice) String() string { return "" }
+func (f *choice) Type() string   { return "string" }
+
+func (f *choice) Set(word string) error {
+	if !slices.Contains(f.words, word) {
+		return fmt.Errorf("write one of %s", strings.Join(f.words, ", "))
 	}
+	*f.to = word
+	return nil
 }
 
 // options are those of a relay with this configuration file.
@@ -36,7 +62,7 @@ func (c *cli) options(file string) (app.Options, error) {
 	if err != nil {
 		return app.Options{}, fmt.Errorf("find relay's own executable, which plugins run from: %w", err)
 	}
-	return app.Options{Config: file, Executable: executable, Providers: plugins.All(), Version: version(), Stderr: c.stderr, At: atPoint}, nil
+	return app.Options{Config: file, Executable: executable, Providers: plugins.All(), Version: version(), Stderr: c.stderr, Log: c.log, At: atPoint}, nil
 }
 
 func (c *cli) runRelay(cmd *cobra.Command, _ []string) error {

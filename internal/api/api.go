@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -25,6 +24,7 @@ type Log interface {
 	Delivery(ctx context.Context, id string) (relay.Delivery, error)
 	Event(ctx context.Context, id string) (relay.StoredEvent, error)
 	EventByKey(ctx context.Context, key, source string) (relay.StoredEvent, error)
+	Events(ctx context.Context, f relay.EventFilter) (rows []relay.EventRow, next int64, err error)
 }
 
 // Destinations are what can be paused and resumed.
@@ -92,6 +92,7 @@ type Part struct {
 type Door struct {
 	Log          Log
 	Destinations Destinations
+	Operations   Operations
 	Status       func() any                         // the body of GET /v1/status
 	Plugins      func() any                         // the body of GET /v1/plugins
 	Ready        func() (ok bool, details any)      // the body of GET /readyz; ok: events can be accepted
@@ -103,7 +104,12 @@ type Door struct {
 
 // Deliveries is the handler of GET /v1/deliveries.
 func (d *Door) Deliveries(w http.ResponseWriter, r *http.Request) {
-	f, p := filter(r.URL.RawQuery)
+	query, p := readQuery(r.URL.RawQuery, filters)
+	if p != nil {
+		p.Write(w)
+		return
+	}
+	f, p := query.deliveries()
 	if p != nil {
 		p.Write(w)
 		return
@@ -113,18 +119,18 @@ func (d *Door) Deliveries(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, err, "")
 		return
 	}
-	out := struct {
+	write(w, struct {
 		Deliveries []relay.Delivery `json:"deliveries"`
 		NextCursor *string          `json:"next_cursor"`
-	}{Deliveries: rows}
-	if rows == nil {
-		out.Deliveries = []relay.Delivery{}
+	}{orEmpty(rows), query.next(next)})
+}
+
+// orEmpty is a list that JSON shows as one, also without anything in it.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
 	}
-	if next != 0 {
-		cursor := strconv.FormatInt(next, 36)
-		out.NextCursor = &cursor
-	}
-	write(w, out)
+	return list
 }
 
 // Delivery is the handler of GET /v1/deliveries/{id}.
@@ -152,15 +158,33 @@ func (d *Door) Event(w http.ResponseWriter, r *http.Request) {
 	d.writeEvent(w, stored, err, fmt.Sprintf("there is no event %q", id))
 }
 
-// EventByKey is the handler of GET /v1/events?key=&source=.
-func (d *Door) EventByKey(w http.ResponseWriter, r *http.Request) {
-	key, source := r.URL.Query().Get("key"), r.URL.Query().Get("source")
-	if key == "" || source == "" {
-		problem.New(http.StatusBadRequest, "name the event by ?key=<the sender's id>&source=<source>").Write(w)
+// Events is the handler of GET /v1/events. A key with its source names one
+// event, which is answered as GET /v1/events/{id} does.
+func (d *Door) Events(w http.ResponseWriter, r *http.Request) {
+	query, p := readQuery(r.URL.RawQuery, eventFilters)
+	if p != nil {
+		p.Write(w)
 		return
 	}
-	stored, err := d.Log.EventByKey(r.Context(), key, source)
-	d.writeEvent(w, stored, err, fmt.Sprintf("there is no event with key %q of source %q", key, source))
+	f, p := query.events()
+	if p != nil {
+		p.Write(w)
+		return
+	}
+	if f.Key != "" && f.Source != "" {
+		stored, err := d.Log.EventByKey(r.Context(), f.Key, f.Source)
+		d.writeEvent(w, stored, err, fmt.Sprintf("there is no event with key %q of source %q", f.Key, f.Source))
+		return
+	}
+	rows, next, err := d.Log.Events(r.Context(), f)
+	if err != nil {
+		d.fail(w, err, "")
+		return
+	}
+	write(w, struct {
+		Events     []relay.EventRow `json:"events"`
+		NextCursor *string          `json:"next_cursor"`
+	}{orEmpty(rows), query.next(next)})
 }
 
 func (d *Door) writeEvent(w http.ResponseWriter, e relay.StoredEvent, err error, missing string) {
@@ -168,10 +192,7 @@ func (d *Door) writeEvent(w http.ResponseWriter, e relay.StoredEvent, err error,
 		d.fail(w, err, missing)
 		return
 	}
-	out := event{ID: e.ID, Key: e.Key, Source: e.Source, Created: e.Created, Event: e.Body, Deliveries: e.Deliveries}
-	if out.Deliveries == nil {
-		out.Deliveries = []relay.Delivery{}
-	}
+	out := event{ID: e.ID, Key: e.Key, Source: e.Source, Created: e.Created, Event: e.Body, Deliveries: orEmpty(e.Deliveries)}
 	if e.Original != nil {
 		text := string(e.Original)
 		out.Original = &text
@@ -186,10 +207,7 @@ func (d *Door) ListDestinations(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, err, "")
 		return
 	}
-	if all == nil {
-		all = []Destination{}
-	}
-	write(w, map[string]any{"destinations": all})
+	write(w, map[string]any{"destinations": orEmpty(all)})
 }
 
 // Pause is the handler of POST /v1/destinations/{name}/pause.
@@ -222,6 +240,9 @@ func readPart(w http.ResponseWriter, r *http.Request) (relay.Part, bool) {
 		problem.Fault{Path: "$.part", Message: "is neither channel nor direct"}).Write(w)
 	return "", false
 }
+
+// retryAfter is what somebody is told while too much waits.
+const retryAfter = 5 * time.Second
 
 // maxBody bounds the bodies of the operators' requests.
 const maxBody = 64 << 10
@@ -376,6 +397,10 @@ func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
 	switch {
 	case errors.Is(err, relay.ErrNotFound):
 		problem.New(http.StatusNotFound, missing).Write(w)
+	case errors.Is(err, relay.ErrBacklogFull):
+		p := problem.New(http.StatusTooManyRequests, "too many deliveries are unfinished (store.max_pending); nothing was changed")
+		p.RetryAfter = retryAfter
+		p.Write(w)
 	case errors.Is(err, relay.ErrDiskFull):
 		problem.New(http.StatusServiceUnavailable, "the disk is full; nothing was changed").Write(w)
 	case errors.Is(err, context.Canceled): // nobody reads this

@@ -45,12 +45,17 @@ func newDesk(t testing.TB) *desk {
 		}
 	})
 	d.Store = s
-	d.door = &api.Door{Log: s, Destinations: configured{d}, Logger: slog.New(slog.NewTextHandler(&d.log, nil))}
+	d.door = &api.Door{Log: s, Destinations: configured{d}, Operations: operated{d}, Logger: slog.New(slog.NewTextHandler(&d.log, nil))}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/events", d.door.EventByKey)
+	mux.HandleFunc("GET /v1/events", d.door.Events)
 	mux.HandleFunc("GET /v1/events/{id}", d.door.Event)
 	mux.HandleFunc("GET /v1/deliveries", d.door.Deliveries)
 	mux.HandleFunc("GET /v1/deliveries/{id}", d.door.Delivery)
+	mux.HandleFunc("GET /v1/events/{id}/explain", d.door.Explain)
+	mux.HandleFunc("POST /v1/events/{id}/replay", d.door.ReplayEvent)
+	mux.HandleFunc("POST /v1/events/purge", d.door.Purge)
+	mux.HandleFunc("POST /v1/replay", d.door.ReplayAll)
+	mux.HandleFunc("POST /v1/store/backup", d.door.Backup)
 	mux.HandleFunc("GET /v1/destinations", d.door.ListDestinations)
 	mux.HandleFunc("POST /v1/destinations/{name}/pause", d.door.Pause)
 	mux.HandleFunc("POST /v1/destinations/{name}/resume", d.door.Resume)
@@ -196,11 +201,15 @@ func (d *desk) finish(destination string, o relay.Outcome) relay.Claimed {
 // ask makes a request, "GET /path" or "POST /path {"body": 1}", and answers the body.
 func (d *desk) ask(target string, status int) string {
 	d.Helper()
+	return d.askFor(target, status, "application/json")
+}
+
+func (d *desk) askFor(target string, status int, kind string) string {
+	d.Helper()
 	method, path, _ := strings.Cut(target, " ")
 	path, body, _ := strings.Cut(path, " ")
 	w := httptest.NewRecorder()
 	d.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
-	kind := "application/json"
 	if status >= 400 && path != "/readyz" {
 		kind = "application/problem+json"
 	}
@@ -273,7 +282,7 @@ func TestShapes(t *testing.T) {
 		{"GET /v1/deliveries", `{"deliveries":[{` + ops + `},{` + team + `}],"next_cursor":null}`},
 		{"GET /v1/deliveries?state=dead", `{"deliveries":[],"next_cursor":null}`},
 		{"GET /v1/deliveries/" + ids["ops"], `{` + ops + `,"log":[]}`},
-		{"GET /v1/deliveries/" + ids["team"], `{` + team + `,"log":[` +
+		{"GET /v1/deliveries/" + ids["team"], `{` + team + `,"waited_ms":1000,"log":[` +
 			`{"attempt":1,"started":"2026-11-21T08:00:01.123Z","duration_ms":12,"template":"","template_revision":"","template_error":{"file":"default.ts","line":3,"column":5,"message":"TypeError"},` +
 			`"message":null,"request":null,"response":null,"verdict":"temporary","retry_after_ms":1500,"receipt":"","error":"<busy>"},` +
 			`{"attempt":2,"started":"2026-11-21T08:00:01.123Z","duration_ms":34,"template":"chat/approval.ts","template_revision":"abc","template_error":null,` +
@@ -372,8 +381,8 @@ func TestBadQueries(t *testing.T) {
 		{"?cursor=-5", faults + `?cursor "-5" is no cursor; pass next_cursor of the page before`},
 		{"?cursor=0", faults + `?cursor "0" is no cursor; pass next_cursor of the page before`},
 		{"?cursor=zzzzzzzzzzzzzzzz", faults + `?cursor "zzzzzzzzzzzzzzzz" is no cursor; pass next_cursor of the page before`},
-		{"?destinations=team", faults + `?destinations is not known; filter by destination, state, type, event, recipient, since, until, cursor, limit`},
-		{"?Limit=", faults + `?Limit is not known; filter by destination, state, type, event, recipient, since, until, cursor, limit`},
+		{"?destinations=team", faults + `?destinations is not known; filter by destination, state, type, event, recipient, q, since, until, cursor, limit`},
+		{"?Limit=", faults + `?Limit is not known; filter by destination, state, type, event, recipient, q, since, until, cursor, limit`},
 		{"?state=dead&state=held", faults + `?state is given 2 times`},
 		{"?until=x&since=y&limit=z", faults + "?limit \"z\" is not a number from 1 to 500\n" +
 			"?since \"y\" is not RFC 3339, such as 2026-11-21T08:00:00Z\n?until \"x\" is not RFC 3339, such as 2026-11-21T08:00:00Z"},
@@ -444,9 +453,8 @@ func TestUnknown(t *testing.T) {
 		{"GET /v1/events/k1", 404, `there is no event "k1"`}, // the sender's key is no path
 		{"GET /v1/events?key=none&source=app", 404, `there is no event with key "none" of source "app"`},
 		{"GET /v1/events?key=k1&source=other", 404, `there is no event with key "k1" of source "other"`},
-		{"GET /v1/events", 400, "name the event by ?key=<the sender's id>&source=<source>"},
-		{"GET /v1/events?key=k1", 400, "name the event by ?key=<the sender's id>&source=<source>"},
-		{"GET /v1/events?source=app", 400, "name the event by ?key=<the sender's id>&source=<source>"},
+		{"GET /v1/events/none/explain", 404, `there is no event "none"`},
+		{"POST /v1/events/none/replay", 404, `there is no event "none"`},
 		{"POST /v1/destinations/none/pause", 404, `there is no destination "none"`},
 		{"POST /v1/destinations/none/resume", 404, `there is no destination "none"`},
 		{"POST /v1/destinations/none/test", 404, `there is no destination "none"`},
@@ -502,6 +510,9 @@ func (f failing) Event(context.Context, string) (relay.StoredEvent, error) {
 }
 func (f failing) EventByKey(context.Context, string, string) (relay.StoredEvent, error) {
 	return relay.StoredEvent{}, f.err
+}
+func (f failing) Events(context.Context, relay.EventFilter) ([]relay.EventRow, int64, error) {
+	return nil, 0, f.err
 }
 func (f failing) Test(context.Context, string, api.Test) (relay.Delivery, error) {
 	return relay.Delivery{}, f.err

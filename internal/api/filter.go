@@ -1,6 +1,8 @@
 package api
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/http"
@@ -20,31 +22,115 @@ const (
 	maxLimit     = 500
 )
 
-// filters are what GET /v1/deliveries takes.
-var filters = []string{"destination", "state", "type", "event", "recipient", "since", "until", "cursor", "limit"}
+// filters are what GET /v1/deliveries takes, and eventFilters what GET
+// /v1/events does. A page and its cursor belong to the same filters.
+var (
+	filters      = []string{"destination", "state", "type", "event", "recipient", "q", "since", "until", "cursor", "limit"}
+	eventFilters = []string{"key", "source", "type", "level", "since", "until", "cursor", "limit"}
+)
 
-// filter reads the query of GET /v1/deliveries and names every fault in it. A
-// key without a value filters nothing.
-func filter(query string) (relay.DeliveryFilter, *problem.Problem) {
-	f := relay.DeliveryFilter{Limit: defaultLimit}
+// reading is a filter that is being read: its values, and every fault so far.
+type reading struct {
+	values url.Values
+	known  []string
+	prefix string // of the place of a fault: ? in a query, $. in a body
+	faults []problem.Fault
+}
+
+// readQuery reads the query of a list.
+func readQuery(query string, known []string) (*reading, *problem.Problem) {
 	q, err := url.ParseQuery(query)
 	if err != nil {
-		return f, problem.New(http.StatusBadRequest, fmt.Sprintf("the query cannot be read: %v", err))
+		return nil, problem.New(http.StatusBadRequest, fmt.Sprintf("the query cannot be read: %v", err))
 	}
-	var faults []problem.Fault
-	fault := func(key, format string, args ...any) {
-		faults = append(faults, problem.Fault{Path: "?" + key, Message: fmt.Sprintf(format, args...)})
-	}
-	for _, key := range slices.Sorted(maps.Keys(q)) {
-		v := q.Get(key)
-		switch {
-		case len(q[key]) > 1:
-			fault(key, "is given %d times", len(q[key]))
-			continue
-		case v == "" && slices.Contains(filters, key):
-			continue
+	return &reading{values: q, known: known, prefix: "?"}, nil
+}
+
+func (r *reading) fault(key, format string, args ...any) {
+	r.faults = append(r.faults, problem.Fault{Path: r.prefix + key, Message: fmt.Sprintf(format, args...)})
+}
+
+// each calls take for every filter that has a value, in order. A key without a
+// value filters nothing.
+func (r *reading) each(take func(key, value string)) {
+	for _, key := range slices.Sorted(maps.Keys(r.values)) {
+		switch v := r.values.Get(key); {
+		case len(r.values[key]) > 1:
+			r.fault(key, "is given %d times", len(r.values[key]))
+		case !slices.Contains(r.known, key):
+			r.fault(key, "is not known; filter by %s", strings.Join(r.known, ", "))
+		case v != "":
+			take(key, v)
 		}
-		var err error
+	}
+}
+
+// problem is every fault, or nil.
+func (r *reading) problem() *problem.Problem {
+	switch {
+	case len(r.faults) == 0:
+		return nil
+	case r.prefix == "?":
+		return problem.New(http.StatusBadRequest, "the query has faults", r.faults...)
+	}
+	return problem.New(http.StatusBadRequest, "the filter has faults", r.faults...)
+}
+
+func (r *reading) time(key, v string) time.Time {
+	at, err := time.Parse(time.RFC3339, v)
+	if err != nil {
+		r.fault(key, "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", v)
+	}
+	return at
+}
+
+func (r *reading) limit(key, v string) int {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > maxLimit {
+		r.fault(key, "%q is not a number from 1 to %d", v, maxLimit)
+	}
+	return n
+}
+
+// cursor is where a page begins. It names the filters that it was made with,
+// since it means nothing with others.
+func (r *reading) cursor(key, v string) int64 {
+	place, scope, _ := strings.Cut(v, "-")
+	seq, err := strconv.ParseInt(place, 36, 64)
+	switch {
+	case err != nil || seq < 1 || scope == "":
+		r.fault(key, "%q is no cursor; pass next_cursor of the page before", v)
+	case scope != r.scope():
+		r.fault(key, "%q belongs to another filter; go on with the same filters, or begin without a cursor", v)
+	}
+	return seq
+}
+
+// next is the cursor of the following page, or null.
+func (r *reading) next(seq int64) *string {
+	if seq == 0 {
+		return nil
+	}
+	cursor := strconv.FormatInt(seq, 36) + "-" + r.scope()
+	return &cursor
+}
+
+// scope names a list and its filters.
+func (r *reading) scope() string {
+	all := url.Values{}
+	for key, values := range r.values {
+		if key != "cursor" && key != "limit" && values[0] != "" {
+			all[key] = values
+		}
+	}
+	sum := sha256.Sum256([]byte(strings.Join(r.known, " ") + "?" + all.Encode()))
+	return hex.EncodeToString(sum[:4])
+}
+
+// deliveries is the filter of the sent log.
+func (r *reading) deliveries() (relay.DeliveryFilter, *problem.Problem) {
+	f := relay.DeliveryFilter{Limit: defaultLimit}
+	r.each(func(key, v string) {
 		switch key {
 		case "destination":
 			f.Destination = v
@@ -54,35 +140,52 @@ func filter(query string) (relay.DeliveryFilter, *problem.Problem) {
 			f.EventID = v
 		case "recipient":
 			f.Recipient = v
+		case "q":
+			f.Query = v
 		case "state":
 			if f.State = relay.State(v); !slices.Contains(relay.States(), f.State) {
-				fault(key, "%q is no state; write one of %s", v, join(relay.States()))
+				r.fault(key, "%q is no state; write one of %s", v, join(relay.States()))
 			}
-		case "since", "until":
-			var at time.Time
-			if at, err = time.Parse(time.RFC3339, v); err != nil {
-				fault(key, "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", v)
-			} else if key == "since" {
-				f.Since = at
-			} else {
-				f.Until = at
-			}
+		case "since":
+			f.Since = r.time(key, v)
+		case "until":
+			f.Until = r.time(key, v)
 		case "cursor":
-			if f.Before, err = strconv.ParseInt(v, 36, 64); err != nil || f.Before < 1 {
-				fault(key, "%q is no cursor; pass next_cursor of the page before", v)
-			}
+			f.Before = r.cursor(key, v)
 		case "limit":
-			if f.Limit, err = strconv.Atoi(v); err != nil || f.Limit < 1 || f.Limit > maxLimit {
-				fault(key, "%q is not a number from 1 to %d", v, maxLimit)
-			}
-		default:
-			fault(key, "is not known; filter by %s", strings.Join(filters, ", "))
+			f.Limit = r.limit(key, v)
 		}
-	}
-	if len(faults) > 0 {
-		return f, problem.New(http.StatusBadRequest, "the query has faults", faults...)
-	}
-	return f, nil
+	})
+	return f, r.problem()
+}
+
+// events is the filter of the list of events.
+func (r *reading) events() (relay.EventFilter, *problem.Problem) {
+	f := relay.EventFilter{Limit: defaultLimit}
+	r.each(func(key, v string) {
+		switch key {
+		case "key":
+			f.Key = v
+		case "source":
+			f.Source = v
+		case "type":
+			f.Type = v
+		case "level":
+			level, ok := relay.ParseLevel(v)
+			if f.Level = level; !ok {
+				r.fault(key, "%q is no level; write info, success, warn or error", v)
+			}
+		case "since":
+			f.Since = r.time(key, v)
+		case "until":
+			f.Until = r.time(key, v)
+		case "cursor":
+			f.Before = r.cursor(key, v)
+		case "limit":
+			f.Limit = r.limit(key, v)
+		}
+	})
+	return f, r.problem()
 }
 
 func join(states []relay.State) string {

@@ -23,13 +23,16 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/api"
+	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/delivery"
 	"github.com/relay-sidecar/relay/internal/guard"
 	"github.com/relay-sidecar/relay/internal/identity"
 	"github.com/relay-sidecar/relay/internal/intake"
+	"github.com/relay-sidecar/relay/internal/metrics"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/internal/store"
+	"github.com/relay-sidecar/relay/internal/tracing"
 	"github.com/relay-sidecar/relay/internal/watch"
 	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/templates"
@@ -41,7 +44,8 @@ type Options struct {
 	Executable string            // relay's own; plugins are children of it
 	Providers  []plugin.Provider // the built-in ones
 	Version    string
-	Stderr     io.Writer // where the log goes
+	Stderr     io.Writer  // where the log goes
+	Log        config.Log // what is set in it wins over relay.yaml's
 	// At is called when relay comes to a Point, from any goroutine. It is for
 	// tests that end the process there; nil otherwise.
 	At func(Point)
@@ -74,6 +78,7 @@ type App struct {
 	started time.Time
 
 	store      *store.Store
+	storeDir   string
 	host       *pluginhost.Host
 	child      *pluginhost.Scripts
 	scripts    *scripts.Client
@@ -83,6 +88,8 @@ type App struct {
 	identities *identity.Directory
 	work       sync.WaitGroup // look-ups that are under way
 	guard      *guard.Guard
+	metrics    *metrics.Metrics
+	tracer     *tracing.Tracer // nil: nothing is traced
 	watcher    *watch.Watcher
 	listeners  []net.Listener
 	server     *http.Server
@@ -118,14 +125,19 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			a.close()
 		}
 	}()
+	a.metrics = a.newMetrics()
+	a.masker.Add(tracing.Secrets()...)
+	a.tracer = tracing.New(ctx, tracing.Options{Version: o.Version, Logger: a.logger})
 	clock := &relay.Clock{}
 	a.store, err = store.Open(ctx, cfg.Store.Path, store.Options{
 		Logger: a.logger, MaxPending: cfg.Store.MaxPending, MaxPendingPerDestination: cfg.Store.MaxPendingPerDestination,
-		Reserve: cfg.Store.Reserve, Version: o.Version, Now: clock.Now,
+		Reserve: cfg.Store.Reserve, Version: o.Version, Now: clock.Now, Ended: a.metrics.Ended,
 	})
 	if err != nil {
 		return nil, err
 	}
+	a.storeDir = cfg.Store.Path
+	a.removeCopies()
 	a.host, err = pluginhost.New(pluginhost.Options{
 		Executable: o.Executable, Dir: socketDir(cfg.Store.Path), Logger: a.logger, Mask: a.masker.Mask,
 		Copies: filepath.Join(cfg.Store.Path, "plugins"), Accept: acceptable,
@@ -159,14 +171,18 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("read who is who: %w", err)
 	}
 	a.identities = identity.New(before, a.store, a.logger, compared)
-	a.engine = delivery.New(delivery.Options{Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown, Now: clock.Now})
+	a.engine = delivery.New(delivery.Options{
+		Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown, Now: clock.Now, Waited: a.metrics.Waited,
+	})
 	a.guard = guard.New(guardRules(cfg.Config))
 	a.watcher = watch.New(watch.Options{Poll: cfg.Watch.Poll, Logger: a.logger})
 	if err := a.listen(cfg.Server); err != nil {
 		return nil, err
 	}
-	a.server = a.newServer()
 	a.swap(ctx, cfg, set)
+	a.server = a.limits().server(a.handler(), a.logger)
+	a.server.TLSConfig = a.tls()
+	a.metrics.Reloaded(true)
 	a.logMissingTemplates()
 	return a, nil
 }
@@ -245,6 +261,9 @@ func (a *App) close() {
 		}
 	}
 	a.work.Wait() // nobody answers them any more
+	if err := a.tracer.Close(); err != nil {
+		a.logger.Warn("the last traces are lost", "error", err)
+	}
 	if a.store != nil {
 		if err := a.store.Close(); err != nil {
 			a.logger.Error("store did not close", "error", err)
@@ -266,4 +285,5 @@ var (
 	_ delivery.Sender  = (*App)(nil)
 	_ intake.Backend   = (*App)(nil)
 	_ api.Destinations = (*App)(nil)
+	_ api.Operations   = (*App)(nil)
 )

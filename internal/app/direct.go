@@ -74,7 +74,20 @@ func (a *App) Resolve(all []relay.Claimed, alone bool, done func([]delivery.Reso
 	if d == nil || d.account == nil || !d.ready() {
 		return relay.ErrUnavailable
 	}
-	a.work.Go(func() { done(a.resolve(now, d, all, alone)) })
+	a.work.Go(func() {
+		began := time.Now()
+		answers := a.resolve(now, d, all, alone)
+		ended := time.Now()
+		for i := range answers {
+			var failed *relay.Report // the look-up was the attempt
+			if answers[i].Match == nil {
+				failed = &answers[i].Report
+				d.meter.Attempt(failed, all[i].Created)
+			}
+			a.tracer.LookedUp(&all[i], began, ended, failed)
+		}
+		done(answers)
+	})
 	return nil
 }
 

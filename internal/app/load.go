@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -78,6 +79,7 @@ func (a *App) loadConfig(ctx context.Context, strict bool) (loaded, []relay.Prob
 	if err != nil {
 		return out, warnings, err
 	}
+	cfg.Log = config.Log{Level: cmp.Or(a.o.Log.Level, cfg.Log.Level), Format: cmp.Or(a.o.Log.Format, cfg.Log.Format)}
 	for _, d := range cfg.Destinations {
 		o := c.open(d, cfg.Entries[d.Entry])
 		if o.unknown && a.recall(d, &out) {

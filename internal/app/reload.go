@@ -53,6 +53,7 @@ func (a *App) Reload(ctx context.Context) error {
 			err = faults
 		}
 	}
+	a.metrics.Reloaded(err == nil)
 	if err != nil {
 		a.refuse(cfg.Config, err)
 		// Its files are watched, so that mending one of them is noticed (after a
@@ -84,10 +85,24 @@ func (a *App) Reload(ctx context.Context) error {
 			a.logger.Warn("configuration", "warning", w.Error())
 		}
 		a.level.Set(logLevel(cfg.Log.Level))
-		a.logger.Info("configuration reloaded", "revision", cfg.Revision)
+		added, removed := compareDestinations(running.cfg.Config, cfg.Config)
+		a.logger.Info("configuration reloaded", "revision", cfg.Revision, "destinations", len(cfg.Destinations), "added", added, "removed", removed)
 	}
 	a.logMissingTemplates()
 	return nil
+}
+
+// compareDestinations names those that come and those that go.
+func compareDestinations(running, next *config.Config) (added, removed []string) {
+	missing := func(from, in []config.Destination) (names []string) {
+		for _, d := range from {
+			if !slices.ContainsFunc(in, func(other config.Destination) bool { return other.Name == d.Name }) {
+				names = append(names, d.Name)
+			}
+		}
+		return names
+	}
+	return missing(next.Destinations, running.Destinations), missing(running.Destinations, next.Destinations)
 }
 
 // refuse remembers and logs a refusal, each once.

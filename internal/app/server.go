@@ -5,10 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"sync"
 	"time"
 
@@ -16,6 +16,7 @@ import (
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/guard"
 	"github.com/relay-sidecar/relay/internal/intake"
+	"github.com/relay-sidecar/relay/internal/metrics"
 	"github.com/relay-sidecar/relay/internal/problem"
 )
 
@@ -57,28 +58,55 @@ func removeStaleSocket(path string) error {
 	return os.Remove(path)
 }
 
-// newServer puts both doors behind the guard.
-func (a *App) newServer() *http.Server {
+// routes is a mux that knows what was put into it.
+type routes struct {
+	*http.ServeMux
+	patterns []string
+}
+
+func (r *routes) Handle(pattern string, h http.Handler) {
+	r.patterns = append(r.patterns, pattern)
+	r.ServeMux.Handle(pattern, h)
+}
+
+// Routes lists every method and path of the HTTP API, as http.ServeMux writes
+// them, for tests that must not forget one.
+func Routes() []string {
+	a := &App{guard: guard.New(guard.Rules{}), metrics: metrics.New(metrics.Options{}), logger: discardLogger()} // none of them is called
+	return a.newRoutes().patterns
+}
+
+// newRoutes puts both doors behind the guard.
+func (a *App) newRoutes() *routes {
 	in := &intake.Door{Backend: a, Logger: a.logger, Admit: a.admit, MaxBody: func() int64 { return a.current.Load().cfg.Server.MaxBody }}
-	op := &api.Door{Log: a.store, Destinations: a, Status: a.status, Plugins: a.plugins, Ready: a.readiness, Logger: a.logger, MaxBody: in.MaxBody, Reload: func(ctx context.Context) (any, error) {
+	op := &api.Door{Log: a.store, Destinations: a, Operations: a, Status: a.status, Plugins: a.plugins, Ready: a.readiness, Logger: a.logger, MaxBody: in.MaxBody, Reload: func(ctx context.Context) (any, error) {
 		if err := a.Reload(ctx); err != nil {
 			return nil, err
 		}
 		return a.status(), nil
 	}, Compare: a.compare}
-	mux := http.NewServeMux()
-	events := func(h http.Handler) http.Handler { return a.guard.Require(guard.ScopeEvents, a.accepting(h)) }
+	mux := &routes{ServeMux: http.NewServeMux()}
+	events := func(h http.Handler) http.Handler {
+		return a.guard.Require(guard.ScopeEvents, a.tracer.Accept(a.accepting(h)))
+	}
 	read := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeRead, h) }
 	admin := func(h http.HandlerFunc) http.Handler { return a.guard.Require(guard.ScopeAdmin, h) }
 	mux.Handle("POST /v1/events", events(in.Events()))
-	mux.Handle("POST /v1/sources/{name}", in.Sources())
-	mux.Handle("GET /v1/events", read(op.EventByKey))
+	mux.Handle("POST /v1/sources/{name}", a.tracer.Accept(in.Sources()))
+	mux.Handle("GET /v1/events", read(op.Events))
 	mux.Handle("GET /v1/events/{id}", read(op.Event))
+	mux.Handle("GET /v1/events/{id}/explain", read(op.Explain))
+	mux.Handle("POST /v1/events/{id}/replay", admin(op.ReplayEvent))
+	mux.Handle("POST /v1/events/purge", admin(op.Purge))
+	mux.Handle("POST /v1/replay", admin(op.ReplayAll))
+	mux.Handle("POST /v1/store/backup", admin(op.Backup))
+	mux.Handle("GET /openapi.json", read(op.OpenAPI))
 	mux.Handle("GET /v1/deliveries", read(op.Deliveries))
 	mux.Handle("GET /v1/deliveries/{id}", read(op.Delivery))
 	mux.Handle("GET /v1/destinations", read(op.ListDestinations))
 	mux.Handle("GET /v1/status", read(op.ShowStatus))
 	mux.Handle("GET /v1/plugins", read(op.ListPlugins))
+	mux.Handle("GET /metrics", read(a.metrics.Handler().ServeHTTP))
 	mux.Handle("POST /v1/destinations/{name}/pause", admin(op.Pause))
 	mux.Handle("POST /v1/destinations/{name}/resume", admin(op.Resume))
 	mux.Handle("POST /v1/destinations/{name}/test", admin(op.Test))
@@ -86,20 +114,33 @@ func (a *App) newServer() *http.Server {
 	mux.Handle("POST /v1/preview", admin(op.ShowPreview))
 	mux.Handle("POST /v1/reload", admin(op.ReloadNow))
 	mux.Handle("POST /v1/config/diff", admin(op.Diff))
-	mux.HandleFunc("GET /healthz", op.Healthz)
-	mux.HandleFunc("GET /readyz", op.Readyz)
-	return &http.Server{
-		Handler: notFound(mux),
-		// A client that is slow on purpose must not hold on to a connection.
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return &a.current.Load().cfg.Server.TLS.Certificate, nil // whether there is one is not for a reload
-		}},
-		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
-	}
+	mux.Handle("GET /healthz", http.HandlerFunc(op.Healthz))
+	mux.Handle("GET /readyz", http.HandlerFunc(op.Readyz))
+	return mux
+}
+
+// handler is the whole HTTP API.
+func (a *App) handler() http.Handler {
+	mux := a.newRoutes()
+	missing := a.guard.RequireAny(notFound(mux.ServeMux))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// What browsers make of an answer that was not meant for them.
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		// The mux would answer a path like //v1/status with a redirect.
+		if _, pattern := mux.Handler(r); pattern == "" || path.Clean(r.URL.EscapedPath()) != r.URL.EscapedPath() {
+			missing.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// tls is what HTTPS is served with.
+func (a *App) tls() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return &a.current.Load().cfg.Server.TLS.Certificate, nil // whether there is one is not for a reload
+	}}
 }
 
 // accepting answers 503 while relay shuts down.
@@ -131,17 +172,12 @@ func (a *App) stopping() *problem.Problem {
 	return p
 }
 
-// notFound words the mux's own answers like all others.
+// notFound answers what no route takes, worded like all other answers.
 func notFound(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, pattern := mux.Handler(r)
-		if pattern != "" {
-			mux.ServeHTTP(w, r)
-			return
-		}
+		h, _ := mux.Handler(r)
 		probe := &statusOnly{header: http.Header{}}
-		h.ServeHTTP(probe, r)
-		if probe.status == http.StatusMethodNotAllowed {
+		if h.ServeHTTP(probe, r); probe.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", probe.header.Get("Allow"))
 			problem.New(probe.status, fmt.Sprintf("%s is not taken here; allowed: %s", r.Method, probe.header.Get("Allow"))).Write(w)
 			return
@@ -165,7 +201,9 @@ func (a *App) serve(ctx context.Context) error {
 	a.ready.Store(true)
 	failed := make(chan error, len(a.listeners))
 	var serving sync.WaitGroup
-	secure := a.current.Load().cfg.Server.TLS != nil
+	limits, cfg := a.limits(), a.current.Load().cfg
+	secure := cfg.Server.TLS != nil
+	a.logger.Info("starting", "version", a.o.Version, "config", cfg.File, "revision", cfg.Revision, "destinations", len(cfg.Destinations))
 	for _, l := range a.listeners {
 		serve := a.server.Serve
 		if l.Addr().Network() != "unix" && secure {
@@ -173,7 +211,7 @@ func (a *App) serve(ctx context.Context) error {
 		}
 		a.logger.Info("listening", "address", l.Addr().String())
 		serving.Go(func() {
-			if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := serve(limits.listener(l)); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/delivery"
 	"github.com/relay-sidecar/relay/internal/intake"
+	"github.com/relay-sidecar/relay/internal/metrics"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/internal/route"
 	"github.com/relay-sidecar/relay/internal/scripts"
@@ -33,6 +34,7 @@ type destination struct {
 	unknown  bool           // the plugin could not say yet what it is: nothing is sent
 	named    *relay.Program // the template that it names; nil: found by the event's type
 	account  *account       // nil: it cannot reach people
+	meter    *metrics.Destination
 }
 
 // swap makes a configuration and a set of templates the running ones. Providers
@@ -42,6 +44,7 @@ func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
 	if running := a.current.Load(); running != nil && running.cfg.Revision == cfg.Revision {
 		next.since = running.since // only templates are new
 	}
+	a.measure(cfg, set)
 	var wanted []route.Destination
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
@@ -103,7 +106,10 @@ func (a *App) build(cfg loaded, set *scripts.Set, wanted func(config.Destination
 			Revision: d.Revision, Destination: d.Name, Entry: d.Entry,
 			Provider: cfg.Entries[d.Entry].Settings, Target: d.Settings,
 		})
-		next.destinations[d.Name] = &destination{Destination: d, provider: a.host.Use(cfg.catalogue.source(d.Use)), unknown: cfg.unknown[d.Name], named: set.Named(d.Template), account: reaches}
+		next.destinations[d.Name] = &destination{
+			Destination: d, provider: a.host.Use(cfg.catalogue.source(d.Use)), unknown: cfg.unknown[d.Name], named: set.Named(d.Template), account: reaches,
+			meter: a.metrics.Destination(d.Name),
+		}
 	}
 	return next, setups
 }
@@ -130,7 +136,9 @@ func (a *App) Route(eventType string, body []byte) []relay.NewDelivery {
 // Append makes events durable and wakes their destinations. What a sender
 // really sent is kept masked.
 func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appended, error) {
+	trace := a.tracer.Context(ctx)
 	for i := range events {
+		events[i].Trace = trace
 		if events[i].Original != nil {
 			events[i].Original = []byte(a.masker.Mask(string(events[i].Original)))
 		}
@@ -144,6 +152,7 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 	}
 	a.at(PointAccepted)
 	a.diskFull.Store(0)
+	a.countEvents(events, appended)
 	var woken []relay.Lane
 	for i, e := range events {
 		if !appended[i].Duplicate && !appended[i].Conflict {
@@ -210,7 +219,8 @@ func (a *App) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 		done = a.forgetRefused(d, c.User, done)
 	}
 	out, programs, judged := a.addressed(now, d, c)
-	done = judged(done)
+	out.Traceparent = a.tracer.Parent(&c)
+	done = judged(a.observed(d, programs.template.Name, c, done))
 	a.at(PointClaimed)
 	if a.o.At != nil {
 		record := done
@@ -227,7 +237,7 @@ func (a *App) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 		a.work.Go(func() { a.renderAndDeliver(out, programs, deliver, done) })
 		return nil
 	}
-	return d.provider.Deliver(out, done)
+	return deliver(out, done)
 }
 
 // programs are what a delivery's message is made by.

@@ -118,7 +118,7 @@ func sampleEvent(eventType, recipient, id string, now time.Time) (relay.Accepted
 	if err != nil {
 		return relay.Accepted{}, err
 	}
-	return relay.Accepted{ID: id, Source: testSource, Type: eventType, Level: e.Level, Title: e.Title, Body: body, At: now}, nil
+	return relay.Accepted{ID: id, Source: testSource, Door: testSource, Type: eventType, Level: e.Level, Title: e.Title, Body: body, At: now}, nil
 }
 
 // outcome waits for the only delivery of an event.
@@ -145,15 +145,4 @@ func (a *App) outcome(ctx context.Context, event string) (relay.Delivery, error)
 			return a.store.Delivery(store, d.ID)
 		}
 	}
-}
-
-// Replay makes a new delivery of what a finished one was about, with today's
-// settings and template.
-func (a *App) Replay(ctx context.Context, id string) (relay.Delivery, error) {
-	made, lane, err := a.store.Replay(ctx, id)
-	if err != nil {
-		return relay.Delivery{}, err
-	}
-	a.engine.Wake(lane)
-	return a.store.Delivery(ctx, made)
 }

@@ -107,13 +107,15 @@ func (c *Config) String() string { return "config " + c.Revision }
 
 // Server says where relay listens, and who may talk to it.
 type Server struct {
-	Listen     []Listen
-	Tokens     []Token
-	Hosts      []string
-	MaxBody    int64 `json:"max_body"` // bytes
-	Shutdown   time.Duration
-	SocketMode fs.FileMode `json:"socket_mode"`
-	TLS        *TLS        // nil: plain HTTP
+	Listen  []Listen
+	Tokens  []Token
+	Hosts   []string
+	MaxBody int64 `json:"max_body"` // bytes
+	// MaxConnections is of one listen address.
+	MaxConnections int `json:"max_connections"`
+	Shutdown       time.Duration
+	SocketMode     fs.FileMode `json:"socket_mode"`
+	TLS            *TLS        // nil: plain HTTP
 }
 
 // TLS is the certificate that relay's listeners show.

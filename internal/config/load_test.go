@@ -50,7 +50,7 @@ func TestEveryKeyIsCarried(t *testing.T) {
 		Listen:  []config.Listen{{Network: "tcp", Address: "127.0.0.1:0"}, {Network: "unix", Address: "/run/relay/relay.sock"}, {Network: "tcp", Address: "[::1]:8750"}, {Network: "tcp", Address: "0.0.0.0:8751"}},
 		Tokens:  []config.Token{{Token: "token-from-env"}, {Token: "token-for-reading", Scope: "read"}},
 		Hosts:   []string{"relay.internal"},
-		MaxBody: 64 << 10, Shutdown: 90 * time.Second, SocketMode: 0o600,
+		MaxBody: 64 << 10, MaxConnections: 50, Shutdown: 90 * time.Second, SocketMode: 0o600,
 	}
 	equal(t, "server", cfg.Server, wantServer)
 	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(here, "data"), Retain: 12 * time.Hour, MaxPending: 500, MaxPendingPerDestination: 50,
@@ -140,7 +140,7 @@ func equal[T any](t *testing.T, what string, got, want T) {
 func TestDefaults(t *testing.T) {
 	cfg, _ := load(t, write(t, "server:\nstore:\n  # all defaults\ndestinations: {d: {provider: custom, url: https://example.com, time_zone: Local}}\n"), nil)
 	dir := filepath.Dir(cfg.Files[0])
-	equal(t, "server", cfg.Server, config.Server{Listen: []config.Listen{{Network: "tcp", Address: "127.0.0.1:8750"}}, MaxBody: 1 << 20, Shutdown: 10 * time.Second, SocketMode: 0o660})
+	equal(t, "server", cfg.Server, config.Server{Listen: []config.Listen{{Network: "tcp", Address: "127.0.0.1:8750"}}, MaxBody: 1 << 20, MaxConnections: 1000, Shutdown: 10 * time.Second, SocketMode: 0o660})
 	equal(t, "store", cfg.Store, config.Store{Path: filepath.Join(dir, "relay-data"), Retain: 30 * 24 * time.Hour, MaxPending: 1_000_000, MaxPendingPerDestination: 100_000,
 		MaxSize: 10 << 30, Reserve: 64 << 20, HoldFor: 7 * 24 * time.Hour, RemovedGrace: 24 * time.Hour})
 	equal(t, "templates", cfg.Templates, filepath.Join(dir, "templates"))
@@ -246,8 +246,8 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		`testdata/good.yaml:8:71: server.listen[3]: "0.0.0.0:8751" takes tokens and events over plain HTTP; set server.tls, or put a proxy with TLS before it`,
-		`testdata/good.yaml:37:25: destinations.alpha.events[1]: "billing.*" matches no event type of the catalogue`,
-		`testdata/good.yaml:49:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
+		`testdata/good.yaml:38:25: destinations.alpha.events[1]: "billing.*" matches no event type of the catalogue`,
+		`testdata/good.yaml:50:10: destinations.hook.url: the value goes over plain HTTP to another machine; use https where you can`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -303,11 +303,11 @@ func TestProblemOfAPlugin(t *testing.T) {
 		pointer     string
 		want        string
 	}{
-		{"zulu", false, "/url", "testdata/good.yaml:30:10: destinations.zulu.url: retired"},
-		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:51:60: destinations.hook.headers.X-Literal: retired"},
-		{"hook", false, "/keyword", "testdata/good.yaml:47:3: destinations.hook.keyword: retired"},
-		{"alpha", true, "/bot_token", "testdata/good.yaml:26:67: providers.slack-eu.bot_token: retired"},
-		{"zulu", true, "/bot_token", "testdata/good.yaml:28:3: destinations.zulu: retired"},
+		{"zulu", false, "/url", "testdata/good.yaml:31:10: destinations.zulu.url: retired"},
+		{"hook", false, "/headers/X-Literal", "testdata/good.yaml:52:60: destinations.hook.headers.X-Literal: retired"},
+		{"hook", false, "/keyword", "testdata/good.yaml:48:3: destinations.hook.keyword: retired"},
+		{"alpha", true, "/bot_token", "testdata/good.yaml:27:67: providers.slack-eu.bot_token: retired"},
+		{"zulu", true, "/bot_token", "testdata/good.yaml:29:3: destinations.zulu: retired"},
 	} {
 		if got := cfg.Problem(test.destination, test.entry, test.pointer, "retired").Error(); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)

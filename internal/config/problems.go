@@ -26,6 +26,15 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Unwrap takes the list apart, for answers that list faults.
+func (p Problems) Unwrap() []error {
+	all := make([]error, len(p))
+	for i := range p {
+		all[i] = p[i]
+	}
+	return all
+}
+
 // place is where something stands; lines and columns count from 1.
 type place struct {
 	line, column int

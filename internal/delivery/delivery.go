@@ -104,6 +104,10 @@ type Options struct {
 	Drain  time.Duration // how long Run waits at its end for what is in flight
 	// Now is the clock, which never goes back. nil: time.Now.
 	Now func() time.Time
+	// Waited is told how long deliveries of a destination were due and only a
+	// limit on starts, or a wait that the vendor asked for, held them back. nil:
+	// nobody is told.
+	Waited func(destination string, t time.Duration)
 }
 
 // Engine delivers. Its methods may be called concurrently with Run.
@@ -135,6 +139,9 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Waited == nil {
+		o.Waited = func(string, time.Duration) {}
+	}
 	return &Engine{
 		o: o, inbox: newInbox(), lanes: map[relay.Lane]*lane{}, gates: map[string]*gate{}, ledgers: map[string]*ledger{},
 		isolated: map[string]*isolation{}, suspects: map[string]int{}, removedGrace: defaultRemovedGrace,
@@ -162,14 +169,26 @@ func (e *Engine) WakeAll() {
 // credentials. It is on disk when Pause returns.
 func (e *Engine) Pause(ctx context.Context, lane relay.Lane, reason string) error {
 	return e.inbox.do(ctx, func(ctx context.Context) error {
-		return e.pause(ctx, e.lane(lane), relay.Pause{Reason: reason, Manual: true})
+		if err := e.pause(ctx, e.lane(lane), relay.Pause{Reason: reason, Manual: true}); err != nil {
+			return err
+		}
+		e.o.Logger.Info("destination paused", "destination", lane.Destination, "part", lane.Part, "reason", reason)
+		return nil
 	})
 }
 
 // Resume lets a paused lane go on, with all that were held with it; one that is
 // not paused goes on anyway.
 func (e *Engine) Resume(ctx context.Context, lane relay.Lane) error {
-	return e.inbox.do(ctx, func(ctx context.Context) error { return e.resume(ctx, e.lane(lane)) })
+	return e.inbox.do(ctx, func(ctx context.Context) error {
+		l := e.lane(lane)
+		paused := l.gate.pause != nil
+		if err := e.resume(ctx, l); err != nil || !paused {
+			return err
+		}
+		e.o.Logger.Info("destination resumed", "destination", lane.Destination, "part", lane.Part, "why", "an operator resumed it")
+		return nil
+	})
 }
 
 // Run delivers until ctx ends; then it claims nothing more, waits a bounded
@@ -502,6 +521,9 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 		if l.removed != nil && !l.known {
 			earlier(later(l.removedUntil(e.removedGrace), l.buryAt))
 		}
+		if !l.limited.IsZero() {
+			earlier(now.Add(tellEvery))
+		}
 		switch {
 		case l.mayProbe():
 			if e.o.Sender.Ready(l.Name) {
@@ -516,6 +538,9 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 	}
 	return next.Sub(now)
 }
+
+// tellEvery is how often a wait for a limit is told of while it lasts.
+const tellEvery = 15 * time.Second
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

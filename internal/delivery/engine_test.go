@@ -31,7 +31,8 @@ type world struct {
 	starts  map[string][]time.Time // destination → when attempts began
 	events  []string               // event ids in the order of their attempts
 	down    bool                   // the provider takes nothing
-	refuses int                    // so many deliveries are not taken although it is ready
+	waited  map[string]time.Duration
+	refuses int // so many deliveries are not taken although it is ready
 
 	stop  context.CancelFunc
 	ended chan error
@@ -40,7 +41,7 @@ type world struct {
 
 func newWorld(t *testing.T, answer func(relay.Claimed) relay.Report, destinations ...delivery.Destination) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), answer: answer, starts: map[string][]time.Time{}}
+	w := &world{t: t, dir: t.TempDir(), answer: answer, starts: map[string][]time.Time{}, waited: map[string]time.Duration{}}
 	w.start(destinations...)
 	return w
 }
@@ -51,7 +52,7 @@ func (w *world) start(destinations ...delivery.Destination) {
 	if w.store, err = store.Open(w.t.Context(), w.dir, store.Options{Now: w.clock}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.engine = delivery.New(delivery.Options{Store: w.store, Sender: w, Logger: slog.New(slog.DiscardHandler), Drain: 10 * time.Second, Now: w.clock})
+	w.engine = delivery.New(delivery.Options{Store: w.store, Sender: w, Logger: slog.New(slog.DiscardHandler), Drain: 10 * time.Second, Now: w.clock, Waited: w.wait})
 	w.engine.SetDestinations(destinations)
 	ctx, stop := context.WithCancel(w.t.Context())
 	w.stop, w.ended = stop, make(chan error, 1)
@@ -75,6 +76,12 @@ func (w *world) now() time.Time {
 		return w.clock()
 	}
 	return time.Now()
+}
+
+func (w *world) wait(destination string, t time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waited[destination] += t
 }
 
 func (w *world) Ready(string) bool {

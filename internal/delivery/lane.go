@@ -20,6 +20,7 @@ type lane struct {
 	personal []Window  // limits on what one person gets
 	failing  string    // the last error, logged once
 	easing   bool      // it was held and starts at half its rate, until what was held has gone
+	limited  time.Time // since when only the limits hold it back; zero: they do not
 
 	fallBackAt time.Time // while it is held: when its events are looked through next
 
@@ -47,6 +48,10 @@ func (e *Engine) claims(now time.Time) []relay.ClaimRequest {
 	reserved := map[*ledger]int{} // by lanes that share a log
 	probed := map[*gate]bool{}    // by one of the lanes that share it
 	for _, l := range e.lanes {
+		if !l.limited.IsZero() {
+			e.o.Waited(l.Name, now.Sub(l.limited))
+			l.limited = time.Time{}
+		}
 		probe := l.mayProbe() && !probed[l.gate] && !now.Before(l.gate.probeAt) && !l.due.After(now)
 		if !probe && !l.open(now) || !e.o.Sender.Ready(l.Name) {
 			continue
@@ -55,8 +60,12 @@ func (e *Engine) claims(now time.Time) []relay.ClaimRequest {
 		if probe {
 			n = 1
 		}
+		room := n > 0
 		for _, limit := range l.limits {
 			n = min(n, limit.allowed(l.pace(limit.rate), now)-reserved[limit.ledger])
+		}
+		if room && n <= 0 {
+			l.limited = now
 		}
 		if n > 0 {
 			probed[l.gate] = probe

@@ -48,7 +48,34 @@ type Source struct {
 }
 
 // Guard checks requests. It is safe for concurrent use.
-type Guard struct{ rules atomic.Pointer[Rules] }
+type Guard struct{ rules atomic.Pointer[rules] }
+
+// rules are Rules with digests in place of tokens: what is compared has the
+// same length whatever was given, and is made once.
+type rules struct {
+	tokens  []token
+	sources map[string]door
+	hosts   []string
+}
+
+type token struct {
+	digest
+	scope Scope
+}
+
+// door is what opens a source's door besides.
+type door struct {
+	own       digest
+	hasOwn    bool
+	verifiers []Verifier
+}
+
+type digest [sha256.Size]byte
+
+// digestOf is for comparing; nothing has the digest of an empty token.
+func digestOf(token string) (d digest, ok bool) { return sha256.Sum256([]byte(token)), token != "" }
+
+func (d digest) equal(other digest) bool { return subtle.ConstantTimeCompare(d[:], other[:]) == 1 }
 
 // New makes a guard with its first rules.
 func New(r Rules) *Guard {
@@ -58,14 +85,43 @@ func New(r Rules) *Guard {
 }
 
 // Set replaces the rules.
-func (g *Guard) Set(r Rules) { g.rules.Store(&r) }
+func (g *Guard) Set(r Rules) {
+	next := &rules{sources: map[string]door{}, hosts: slices.Clone(r.Hosts)}
+	for _, t := range r.Tokens {
+		if d, ok := digestOf(t.Value); ok {
+			next.tokens = append(next.tokens, token{d, t.Scope})
+		}
+	}
+	for name, s := range r.Sources {
+		d := door{verifiers: s.Verifiers}
+		d.own, d.hasOwn = digestOf(s.Token)
+		next.sources[name] = d
+	}
+	g.rules.Store(next)
+}
 
 // Require lets a request through to next if it carries a token of the scope.
 // Where no token is configured, everybody who reaches the listener may ask.
 func (g *Guard) Require(scope Scope, next http.Handler) http.Handler {
+	return g.require(next, func(r *http.Request) *problem.Problem { return g.rules.Load().check(r, scope) })
+}
+
+// RequireAny lets a request through that carries any token that there is: for
+// answers that say only what relay's documents say, too.
+func (g *Guard) RequireAny(next http.Handler) http.Handler {
+	return g.require(next, func(r *http.Request) *problem.Problem { return g.rules.Load().check(r) })
+}
+
+// refusedTime is what a refused request has to send the rest of its body, which
+// nobody reads.
+const refusedTime = 2 * time.Second
+
+func (g *Guard) require(next http.Handler, check func(*http.Request) *problem.Problem) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rules := g.rules.Load()
-		if p := rules.check(r, scope); p != nil {
+		if p := check(r); p != nil {
+			// The server reads what is left of a short body, to go on with the
+			// connection, and sets a deadline of its own for the next request.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime))
 			p.Write(w)
 			return
 		}
@@ -83,8 +139,8 @@ func (g *Guard) Admit(r *http.Request) (verify func(body []byte) *problem.Proble
 	if p := rules.reached(r); p != nil {
 		return nil, p
 	}
-	source := rules.Sources[r.PathValue("name")]
-	for _, v := range source.Verifiers {
+	source := rules.sources[r.PathValue("name")]
+	for _, v := range source.verifiers {
 		if v.Signed(r.Header) {
 			return func(body []byte) *problem.Problem {
 				if why := v.Verify(r.Header, body, time.Now()); why != "" {
@@ -94,18 +150,20 @@ func (g *Guard) Admit(r *http.Request) (verify func(body []byte) *problem.Proble
 			}, nil
 		}
 	}
-	return nil, rules.token(r, ScopeEvents, &source)
+	return nil, rules.token(r, &source, ScopeEvents)
 }
 
-func (r *Rules) check(req *http.Request, scope Scope) *problem.Problem {
+// check says why a request is refused; nil: it is not. Without scopes any token
+// will do.
+func (r *rules) check(req *http.Request, scopes ...Scope) *problem.Problem {
 	if p := r.reached(req); p != nil {
 		return p
 	}
-	return r.token(req, scope, nil)
+	return r.token(req, nil, scopes...)
 }
 
 // reached refuses who was lured to relay.
-func (r *Rules) reached(req *http.Request) *problem.Problem {
+func (r *rules) reached(req *http.Request) *problem.Problem {
 	if !r.goodHost(req.Host) {
 		return problem.New(http.StatusForbidden, "relay is not called by this Host; add it to server.hosts")
 	}
@@ -115,27 +173,31 @@ func (r *Rules) reached(req *http.Request) *problem.Problem {
 	return nil
 }
 
-// token wants a token of the scope, or one that opens the source.
-func (r *Rules) token(req *http.Request, scope Scope, source *Source) *problem.Problem {
-	own, signs := "", false
+// token wants a token of one of the scopes, or one that opens the source.
+func (r *rules) token(req *http.Request, source *door, scopes ...Scope) *problem.Problem {
+	var d door
 	if source != nil {
-		own, signs = source.Token, len(source.Verifiers) > 0
+		d = *source
 	}
-	if len(r.Tokens) == 0 && own == "" && !signs {
+	signs := len(d.verifiers) > 0
+	if len(r.tokens) == 0 && !d.hasOwn && !signs {
 		return nil
 	}
-	given := bearer(req.Header.Get("Authorization"))
-	if given != "" && own != "" && equal(given, own) {
+	given, any := digestOf(bearer(req.Header.Get("Authorization")))
+	if any && d.hasOwn && given.equal(d.own) {
 		return nil
 	}
-	known, allowed := r.allows(given, "", scope)
-	if allowed {
+	known, allowed := false, false
+	if any {
+		known, allowed = r.allows(given, append(scopes, "")...)
+	}
+	if allowed || known && len(scopes) == 0 {
 		return nil
 	}
-	if query := req.URL.Query().Get("token"); source != nil && query != "" {
+	if query, any := digestOf(req.URL.Query().Get("token")); source != nil && any {
 		// Queries end up in logs: only a token that can do nothing but post
 		// events may stand there.
-		if own != "" && equal(query, own) {
+		if d.hasOwn && query.equal(d.own) {
 			return nil
 		}
 		inQuery, narrow := r.allows(query, ScopeEvents)
@@ -148,7 +210,7 @@ func (r *Rules) token(req *http.Request, scope Scope, source *Source) *problem.P
 	}
 	switch {
 	case known:
-		return problem.New(http.StatusForbidden, fmt.Sprintf("the token's scope does not reach this; it takes one of scope %s", scope))
+		return problem.New(http.StatusForbidden, fmt.Sprintf("the token's scope does not reach this; it takes one of scope %s", scopes[0]))
 	case signs:
 		return problem.New(http.StatusUnauthorized, "this source takes signed requests only, or a valid token: the signature header is missing")
 	}
@@ -166,30 +228,25 @@ func bearer(header string) string {
 
 // allows reports whether a token is one of relay's, and whether it has one of
 // the scopes. It compares with every token, so that the time tells nothing.
-func (r *Rules) allows(given string, scopes ...Scope) (known, allowed bool) {
-	for _, t := range r.Tokens {
-		if given != "" && equal(given, t.Value) {
+func (r *rules) allows(given digest, scopes ...Scope) (known, allowed bool) {
+	for _, t := range r.tokens {
+		if given.equal(t.digest) {
 			known = true
-			allowed = allowed || slices.Contains(scopes, t.Scope)
+			allowed = allowed || slices.Contains(scopes, t.scope)
 		}
 	}
 	return known, allowed
 }
 
-func equal(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
-}
-
 // goodHost keeps DNS rebinding out: a page whose name was pointed at loopback
 // calls relay by that name. Addresses and localhost cannot be rebound.
-func (r *Rules) goodHost(host string) bool {
+func (r *rules) goodHost(host string) bool {
 	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
+	if h, port, err := net.SplitHostPort(host); err == nil && strings.Trim(port, "0123456789") == "" {
 		name = h
 	}
 	name = strings.Trim(name, "[]")
 	_, err := netip.ParseAddr(name)
 	return name == "" || err == nil || strings.EqualFold(name, "localhost") ||
-		slices.ContainsFunc(r.Hosts, func(h string) bool { return strings.EqualFold(h, name) })
+		slices.ContainsFunc(r.hosts, func(h string) bool { return strings.EqualFold(h, name) })
 }

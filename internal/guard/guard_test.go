@@ -25,7 +25,7 @@ func tooNarrow(scope guard.Scope) string {
 	return "the token's scope does not reach this; it takes one of scope " + string(scope)
 }
 
-// doors are three doors of different scopes and those of sources.
+// doors are three doors of different scopes, one for all and those of sources.
 func doors(g *guard.Guard) http.Handler {
 	mux := http.NewServeMux()
 	yes := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
@@ -44,6 +44,7 @@ func doors(g *guard.Guard) http.Handler {
 		}
 		yes(w, r)
 	})
+	mux.Handle("/any", g.RequireAny(yes))
 	return mux
 }
 
@@ -113,6 +114,14 @@ func TestTokens(t *testing.T) {
 		{"POST /admin", "Bearer for-admins", ok},
 		{"POST /admin", "Bearer for-events", tooNarrow("admin")},
 		{"POST /admin", "Bearer for-reading", tooNarrow("admin")},
+		{"GET /any", "", unauthorized},
+		{"GET /any", "Bearer wrong", unauthorized},
+		{"GET /any", "Bearer own-token", unauthorized},
+		{"GET /any?token=for-events", "", unauthorized},
+		{"POST /any", "Bearer all-of-it", ok},
+		{"GET /any", "Bearer for-events", ok},
+		{"GET /any", "Bearer for-reading", ok},
+		{"DELETE /any", "Bearer for-admins", ok},
 
 		{"POST /sources/own", "", unauthorized},
 		{"POST /sources/own", "Bearer own-token", ok},
@@ -171,7 +180,10 @@ func TestHosts(t *testing.T) {
 		"localhost": ok, "LocalHost:8750": ok, "relay.internal": ok, "relay.internal:8750": ok, "RELAY.internal:1": ok, "other.example": ok,
 		"":             ok, // a socket's client may have none; browsers always do
 		"evil.example": badHost, "evil.example:8750": badHost, "relay.internal.evil.example": badHost, "localhost.evil.example": badHost,
-		"127.0.0.1.evil.example": badHost, "evil.example:8750:8750": badHost, "2130706433": badHost, "127.1": badHost, "relay": badHost,
+		"127.0.0.1.evil.example": badHost, "7f000001.rbndr.example:8750": badHost, "localhost.:8750": badHost, "127.0.0.1.:8750": badHost, "relay.internal.": badHost,
+		"[::ffff:127.0.0.1]:8750": ok, "[0:0:0:0:0:0:0:1]": ok, "::1": ok, "[evil.example]:8750": badHost, "[::1].evil.example": badHost,
+		"user@evil.example": badHost, "127.0.0.1@evil.example": badHost, "0x7f000001": badHost, "127.0.0.1:8750.evil.example": badHost,
+		"loc\u00e4lhost": badHost, "localhost evil.example": badHost, "evil.example:8750:8750": badHost, "2130706433": badHost, "127.1": badHost, "relay": badHost,
 	} {
 		for _, target := range []string{"GET /read", "POST /events", "POST /sources/a"} {
 			if got := ask(t, h, target, "Host: "+host); got != want {
@@ -201,6 +213,24 @@ func TestBrowsers(t *testing.T) {
 		{[]string{"Origin: http://127.0.0.1:8751"}, crossOrigin},
 		{[]string{"Origin: https://evil.example"}, crossOrigin},
 		{[]string{"Origin: null"}, crossOrigin},
+		{[]string{"Origin: null", "Sec-Fetch-Site: cross-site"}, crossOrigin},
+		{[]string{"Origin: http://127.0.0.1"}, crossOrigin},
+		{[]string{"Origin: http://localhost:8750"}, crossOrigin}, // the same machine by another name is another origin
+		{[]string{"Origin: http://[::1]:8750"}, crossOrigin},
+		{[]string{"Host: [::1]:8750", "Origin: http://[::1]:8750"}, ok},
+		{[]string{"Host: [::1]:8750", "Origin: http://[::1]:9999"}, crossOrigin},
+		{[]string{"Host: localhost:8750", "Origin: http://localhost:8750"}, ok},
+		{[]string{"Host: localhost:8750", "Origin: http://127.0.0.1:8750"}, crossOrigin},
+		{[]string{"Origin: http://127.0.0.1:8750.evil.example"}, crossOrigin},
+		{[]string{"Origin: http://127.0.0.1:8750@evil.example"}, crossOrigin},
+		{[]string{"Origin: file://"}, crossOrigin},
+		{[]string{"Origin: chrome-extension://abcdefgh"}, crossOrigin},
+		{[]string{"Sec-Fetch-Site: Cross-Site"}, crossOrigin},
+		{[]string{"Sec-Fetch-Site: something-new"}, crossOrigin},
+		// What a form or a script can send without asking first.
+		{[]string{"Content-Type: text/plain", "Origin: https://evil.example"}, crossOrigin},
+		{[]string{"Content-Type: text/plain", "Origin: null"}, crossOrigin},
+		{[]string{"Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors"}, crossOrigin},
 		{[]string{"Origin: ://"}, crossOrigin},
 	}
 	h := doors(guard.New(guard.Rules{}))

@@ -77,6 +77,16 @@ func New(before []relay.Identity, s Store, logger *slog.Logger, value func(by st
 	return d
 }
 
+// Replace makes what a store holds all that is known: people were forgotten.
+func (d *Directory) Replace(all []relay.Identity) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.known)
+	for _, i := range all {
+		d.known[key{i.Account, i.By, i.Value}] = known{i.User, i.Until}
+	}
+}
+
 // User is the user whom relay already knows a person to be, without asking, or
 // empty.
 func (d *Directory) User(account string, matchBy []string, p relay.Person) string {

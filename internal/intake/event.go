@@ -76,6 +76,7 @@ func decodeEvent(raw []byte, path string, o options) (relay.Accepted, []problem.
 		ID:     o.id,
 		Digest: sha256.Sum256(raw),
 		At:     o.now,
+		Door:   o.source,
 	}
 	if e.ID == "" {
 		e.ID = uuid.Must(uuid.NewV7()).String() // without randomness nothing runs at all

@@ -97,12 +97,17 @@ func wantsType(globs []string, eventType string) bool {
 }
 
 func matches(match map[string][]string, fields map[string]any) bool {
+	return mismatch(match, fields) == ""
+}
+
+// mismatch is a path that does not match, or empty.
+func mismatch(match map[string][]string, fields map[string]any) string {
 	for path, globs := range match {
 		if !anyMatches(globs, lookUp(fields, path)) {
-			return false
+			return path
 		}
 	}
-	return true
+	return ""
 }
 
 // lookUp follows a dotted path. A key that itself holds dots is found where

@@ -142,6 +142,17 @@ func (s *Set) Source(name string) *relay.Program {
 	return s.builtIn.named(file)
 }
 
+// Sources lists the names of every source script, sorted.
+func (s *Set) Sources() []string {
+	all := map[string]bool{}
+	for _, i := range []index{s.own, s.builtIn} {
+		for name := range i.byName[strings.TrimSuffix(sourcesDirectory, "/")] {
+			all[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
 // Own reports whether a template of this set is the operator's.
 func (s *Set) Own(p *relay.Program) bool { return p != nil && s.own.files[p.Name] == p }
 

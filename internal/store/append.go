@@ -65,7 +65,7 @@ func (t *transaction) append(events []relay.Accepted, deliveries int) ([]relay.A
 // appendSlice stores several events behind a savepoint: a conflict that shows
 // late takes the earlier ones back, and not what others wrote before.
 func (t *transaction) appendSlice(events []relay.Accepted) ([]relay.Appended, error) {
-	change, added := t.change, t.added
+	change, added, ended := t.change, t.added, len(t.over)
 	t.change = maps.Clone(change)
 	if err := t.sql.savepoint.run(); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (t *transaction) appendSlice(events []relay.Accepted) ([]relay.Appended, er
 		if !answer[i].Conflict {
 			continue
 		}
-		t.change, t.added = change, added
+		t.change, t.added, t.over = change, added, t.over[:ended]
 		if err := t.sql.undo.run(); err != nil {
 			return nil, err
 		}
@@ -98,9 +98,13 @@ func (t *transaction) appendOne(e *relay.Accepted) (relay.Appended, error) {
 	if e.Original != nil {
 		original = e.Original
 	}
+	var trace driver.Value
+	if e.Trace != "" {
+		trace = e.Trace
+	}
 	created := unixMilli(e.At)
 	changed, seq, err := t.sql.insertEvent.exec(e.ID, e.Key, e.Source, e.Type, string(e.Level), e.Title,
-		string(e.Body), original, e.Digest[:], created, int64(len(e.Deliveries)))
+		string(e.Body), original, e.Digest[:], created, int64(len(e.Deliveries)), trace)
 	if err != nil {
 		return relay.Appended{}, fmt.Errorf("store event %s: %w", e.ID, err)
 	}
@@ -111,6 +115,7 @@ func (t *transaction) appendOne(e *relay.Accepted) (relay.Appended, error) {
 		}
 		return answer, err
 	}
+	t.created++
 	for i := range e.Deliveries {
 		if err := t.appendDelivery(&e.Deliveries[i], seq, created); err != nil {
 			return relay.Appended{}, err
@@ -132,6 +137,7 @@ type newRow struct {
 	due      int64
 	fellBack bool   // direct messages fell back to it
 	replayOf string // the id of another delivery, or empty
+	late     bool   // a replay: everything else of its lane starts first
 }
 
 // insertDelivery stores a row, at once dead where its destination has too many
@@ -151,12 +157,22 @@ func (t *transaction) insertDelivery(r newRow) (id string, ok bool, err error) {
 		replayOf = r.replayOf
 	}
 	changed, _, err := t.sql.insertDelivery.exec(made.String(), r.event, r.Destination, r.Provider, flag(r.Recipient != ""), r.Recipient,
-		policy(r.Fallback), flag(r.fellBack), string(state), reason, r.due, r.created, t.nowMS, finished, replayOf)
+		policy(r.Fallback), flag(r.fellBack), string(state), reason, r.due, r.created, t.nowMS, finished, replayOf, flag(r.late))
 	if err != nil {
 		return "", false, fmt.Errorf("store a delivery for %q: %w", r.Destination, err)
 	}
-	if changed > 0 && !full {
+	if changed > 0 {
+		t.created++
+	}
+	switch {
+	case changed == 0:
+	case full:
+		t.over = append(t.over, over{r.Destination, state})
+	default:
 		t.count(r.Destination, 1)
+		if r.late {
+			t.countLate(r.Lane(), 1)
+		}
 	}
 	return made.String(), changed > 0, nil
 }

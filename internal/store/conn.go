@@ -88,6 +88,12 @@ func (c *conn) close() error {
 	return errors.Join(append(errs, c.raw.Close())...)
 }
 
+// pragma sets what takes effect when it is prepared, not when it is run.
+func (c *conn) pragma(text string) error {
+	_, err := c.raw.(driver.ExecerContext).ExecContext(context.Background(), "PRAGMA "+text, nil)
+	return err
+}
+
 // pagesWritten counts the pages that went to the log since it was last asked.
 func (c *conn) pagesWritten() (int, error) {
 	n, _, err := c.raw.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, true)

@@ -113,35 +113,6 @@ func (s *Store) FallBackHeld(ctx context.Context, destination string, due time.T
 	return made, err
 }
 
-// Replay makes a new delivery of what a finished one was about, and returns its
-// id and lane. It fails with [relay.ErrNotFound], or with [relay.ErrUnfinished]
-// while the other is not over.
-func (s *Store) Replay(ctx context.Context, id string) (made string, lane relay.Lane, err error) {
-	err = s.bring(ctx, 1, func(t *transaction) error {
-		var row newRow
-		known, finished := false, false
-		err := t.sql.source.query(func(r []driver.Value) {
-			known, finished = true, number(r[5]) == 1
-			row = newRow{
-				NewDelivery: relay.NewDelivery{Destination: text(r[1]), Provider: text(r[2]), Recipient: text(r[4])},
-				event:       number(r[0]), created: t.nowMS, due: t.nowMS, replayOf: id,
-			}
-		}, id)
-		switch {
-		case err != nil:
-			return fmt.Errorf("read delivery %s: %w", id, err)
-		case !known:
-			return refusal{relay.ErrNotFound}
-		case !finished:
-			return refusal{relay.ErrUnfinished}
-		}
-		lane = row.Lane()
-		made, _, err = t.insertDelivery(row)
-		return err
-	})
-	return made, lane, err
-}
-
 // Identify keeps what look-ups said of people, in place of what they said before.
 func (s *Store) Identify(ctx context.Context, all []relay.Identity) error {
 	return s.write(ctx, len(all), func(t *transaction) error {

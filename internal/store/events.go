@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/relay-sidecar/relay"
 )
@@ -32,7 +31,7 @@ func (s *Store) event(ctx context.Context, where string, args ...any) (e relay.S
 			return err
 		}
 		e.Body, e.Created = json.RawMessage(body), fromMilli(created)
-		return q.each(fmt.Sprintf(rowColumns, "")+"WHERE d.event_seq = ? ORDER BY d.seq", []any{seq},
+		return q.each(rowColumns+"deliveries AS d"+rowJoins+"d.event_seq = ? ORDER BY d.seq", []any{seq},
 			func(scan func(...any) error) error {
 				_, d, err := scanRow(scan)
 				e.Deliveries = append(e.Deliveries, d)

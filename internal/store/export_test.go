@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"io/fs"
+	"testing/fstest"
 )
 
 // TestOnlyWriter runs a statement on the connection that writes, outside of any
@@ -18,4 +20,19 @@ func (s *Store) TestOnlyWriter(statement string) (result any, err error) {
 		return t.sql.begin.run()
 	})
 	return result, err
+}
+
+// OlderSchema makes new stores those of an older schema until it is undone.
+func OlderSchema(files ...string) (undo func()) {
+	all := migrations
+	older := fstest.MapFS{}
+	for _, name := range files {
+		data, err := fs.ReadFile(all, "migrations/"+name)
+		if err != nil {
+			panic(err)
+		}
+		older["migrations/"+name] = &fstest.MapFile{Data: data}
+	}
+	migrationFiles = older
+	return func() { migrationFiles = all }
 }

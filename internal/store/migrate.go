@@ -18,6 +18,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// migrationFiles are the steps that this relay knows.
+var migrationFiles fs.FS = migrations
+
 // migrate brings the schema of the database at path to this relay's version,
 // each step in a transaction of its own, and refuses a schema that is newer.
 // Before an older schema is changed the database is copied, so that the relay
@@ -35,7 +38,7 @@ func migrate(ctx context.Context, path string, log *slog.Logger) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
 		return err
 	}

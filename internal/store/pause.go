@@ -71,8 +71,8 @@ func (s *Store) Expire(ctx context.Context, lane relay.Lane, due time.Time, reas
 		rows := map[int64]sending{}
 		var order []int64
 		err := t.sql.heldLong.query(func(r []driver.Value) {
-			row := sending{Lane: lane, event: number(r[1]), replay: number(r[3]) == 1}
-			if !row.replay {
+			row := sending{Lane: lane, event: number(r[1]), late: number(r[3]) == 1}
+			if !row.late {
 				row.fallback = relay.Fallback(text(r[2]))
 			}
 			rows[number(r[0])] = row
@@ -85,7 +85,11 @@ func (s *Store) Expire(ctx context.Context, lane relay.Lane, due time.Time, reas
 			if err := t.sql.expire.run(reason, t.nowMS, t.nowMS, seq); err != nil {
 				return err
 			}
+			t.over = append(t.over, over{lane.Destination, relay.StateExpired})
 			t.count(lane.Destination, -1)
+			if rows[seq].late {
+				t.countLate(lane, -1)
+			}
 			if rows[seq].fallback == "" {
 				continue
 			}

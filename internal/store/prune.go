@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -53,22 +54,28 @@ func (t *transaction) prune(before int64, limit int) (int, error) {
 		}
 	}
 	for i, seq := range deliveries {
-		if err := t.sql.dropAttempts.run(attemptKey(seq, 0), attemptKey(seq+1, 0)); err != nil {
+		if err := t.dropDelivery(seq); err != nil {
 			return 0, err
 		}
-		if err := t.sql.dropDelivery.run(seq); err != nil {
-			return 0, err
-		}
-		if err := t.sql.dropEventIfAlone.run(owners[i]); err != nil {
+		if err := t.dropEventIfAlone(owners[i]); err != nil {
 			return 0, err
 		}
 	}
 	for _, seq := range unwanted {
-		if err := t.sql.dropEvent.run(seq); err != nil {
+		if err := t.dropEventIfAlone(seq); err != nil {
 			return 0, err
 		}
 	}
-	return len(deliveries) + len(unwanted), nil
+	return len(deliveries) + len(unwanted), t.lowerMarks()
+}
+
+// dropEventIfAlone deletes an event that has no deliveries left.
+func (t *transaction) dropEventIfAlone(seq int64) error {
+	has := false
+	if err := t.sql.hasDelivery.query(func([]driver.Value) { has = true }, seq); err != nil || has {
+		return err
+	}
+	return errors.Join(t.unindexEvent(seq), t.sql.dropEvent.run(seq))
 }
 
 // Size is how much of the database file is in use, in bytes. What pruning gives

@@ -66,8 +66,8 @@ func (t *transaction) bury(r relay.Removal, fallBack bool, limit int) (left bool
 	t.fell = nil
 	var rows []began
 	err = t.sql.waiting.query(func(row []driver.Value) {
-		b := began{number(row[0]), sending{Lane: r.Lane, event: number(row[1])}}
-		if number(row[3]) == 0 {
+		b := began{number(row[0]), sending{Lane: r.Lane, event: number(row[1]), late: number(row[3]) == 1}}
+		if !b.row.late {
 			b.row.fallback = relay.Fallback(text(row[2]))
 		}
 		rows = append(rows, b)
@@ -79,7 +79,11 @@ func (t *transaction) bury(r relay.Removal, fallBack bool, limit int) (left bool
 		if err := t.sql.bury.run(r.Reason, t.nowMS, t.nowMS, b.seq); err != nil {
 			return false, err
 		}
+		t.over = append(t.over, over{r.Destination, relay.StateDead})
 		t.count(r.Destination, -1)
+		if b.row.late {
+			t.countLate(r.Lane, -1)
+		}
 		if fallBack && b.row.fallback != "" {
 			if err := t.decideFallback(b.row); err != nil {
 				return false, err

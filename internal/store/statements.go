@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+
+	"github.com/relay-sidecar/relay"
 )
 
 // statements are all that the writer says to the database, prepared once.
@@ -24,8 +26,23 @@ type statements struct {
 	resend, forgetResend        *statement
 	finished, unwanted          *statement
 	dropDelivery, dropAttempts  *statement
-	dropEvent, dropEventIfAlone *statement
+	dropEvent, hasDelivery      *statement
 	identify, forget            *statement
+	mark, setMark               *statement
+	unindexed, unindexedEvents  *statement
+	indexedOne, eventFacets     *statement
+	addText, dropText           *statement
+	addFacet, dropFacet         *statement
+	addSpan, dropSpans          *statement
+	lowerDeliveries             *statement
+	lowerEvents                 *statement
+	sourceBySeq                 *statement
+	eventSeq, ofEvent           *statement
+	redactEvent, redactDelivery *statement
+	redactAttempts              *statement
+	ofPerson, eventTexts        *statement
+	dropIdentities              *statement
+	secureText                  *statement
 }
 
 func prepareStatements(c *conn) (*statements, error) {
@@ -43,11 +60,11 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.checkpoint, `PRAGMA wal_checkpoint(PASSIVE)`},
 		{&s.truncate, `PRAGMA wal_checkpoint(TRUNCATE)`},
 
-		{&s.insertEvent, `INSERT INTO events (id, key, source, type, level, title, body, original, digest, created, deliveries)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, key) WHERE key <> '' DO NOTHING`},
+		{&s.insertEvent, `INSERT INTO events (id, key, source, type, level, title, body, original, digest, created, deliveries, trace)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, key) WHERE key <> '' DO NOTHING`},
 		{&s.findEvent, `SELECT id, digest, deliveries FROM events WHERE source = ? AND key = ? AND key <> ''`},
-		{&s.insertDelivery, `INSERT INTO deliveries (id, event_seq, destination, provider, direct, recipient, fallback, fell_back, state, reason, due, created, updated, finished, replay_of)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_seq, destination) WHERE fell_back = 1 DO NOTHING`},
+		{&s.insertDelivery, `INSERT INTO deliveries (id, event_seq, destination, provider, direct, recipient, fallback, fell_back, state, reason, due, created, updated, finished, replay_of, late)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_seq, destination) WHERE fell_back = 1 DO NOTHING`},
 
 		// Final states set finished, pending ones due. The first factor of waited is 1
 		// where the delivery stays due as it was, as in begin.
@@ -56,44 +73,47 @@ func prepareStatements(c *conn) (*statements, error) {
 			WHERE seq = ? AND claim = ? AND state = 'sending'`},
 		{&s.insertAttempt, `INSERT OR REPLACE INTO attempts (key, started, duration, verdict, template, template_revision, retry_after, receipt, error, detail)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.slim, `UPDATE attempts SET detail = json_remove(detail, '$.message', '$.request.body', '$.response.body', '$.resend') WHERE key = ?`},
+		{&s.slim, `UPDATE attempts SET detail = slim(detail) WHERE key = ?`},
 		{&s.forgetResend, `UPDATE attempts SET detail = json_remove(detail, '$.resend') WHERE key = ? AND verdict = 'ambiguous'`},
 		{&s.resend, `SELECT CAST(detail ->> '$.resend' AS TEXT) FROM attempts WHERE key = ? AND verdict = 'ambiguous' AND detail ->> '$.resend' IS NOT NULL`},
 
 		{&s.match, `UPDATE deliveries SET user = ?, match = ? WHERE seq = ?`},
 		// Another recipient of the same event who is the same user.
 		{&s.twin, `SELECT id FROM deliveries INDEXED BY deliveries_event
-			WHERE event_seq = ? AND destination = ? AND direct = 1 AND user = ? AND replay_of IS NULL AND seq <> ? LIMIT 1`},
+			WHERE event_seq = ? AND destination = ? AND direct = 1 AND user = ? AND late = 0 AND seq <> ? LIMIT 1`},
 		// How the direct messages of an event to a destination stand. A recipient who
 		// is another one's twin is skipped, and found all the same.
 		{&s.group, `SELECT count(*) FILTER (WHERE finished IS NULL), count(*) FILTER (WHERE finished IS NULL AND user = ''),
 			count(*) FILTER (WHERE user <> '' OR state = 'skipped'), count(*) FILTER (WHERE finished IS NOT NULL AND user = '' AND state <> 'skipped'),
 			count(*) FILTER (WHERE state IN ('dead', 'expired')), count(*) FILTER (WHERE state = 'delivered' OR state = 'skipped' AND user <> ''),
 			max(provider) FROM deliveries INDEXED BY deliveries_event
-			WHERE event_seq = ? AND destination = ? AND direct = 1 AND replay_of IS NULL`},
+			WHERE event_seq = ? AND destination = ? AND direct = 1 AND late = 0`},
 		{&s.heldBack, `SELECT DISTINCT event_seq FROM deliveries AS d INDEXED BY deliveries_open
-			WHERE destination = ? AND direct = 1 AND finished IS NULL AND fallback = 'none_delivered' AND replay_of IS NULL AND due <= ?
+			WHERE destination = ? AND direct = 1 AND finished IS NULL AND fallback = 'none_delivered' AND late = 0 AND due <= ?
 			AND NOT EXISTS (SELECT 1 FROM deliveries AS o INDEXED BY deliveries_event WHERE o.event_seq = d.event_seq AND o.destination = d.destination
-				AND (o.fell_back = 1 OR o.direct = 1 AND o.replay_of IS NULL
+				AND (o.fell_back = 1 OR o.direct = 1 AND o.late = 0
 				AND (o.state IN ('delivered', 'sending') OR o.state = 'skipped' AND o.user <> '')))
 			LIMIT ?`},
 		{&s.accepted, `SELECT created FROM events WHERE seq = ?`},
-		{&s.source, `SELECT event_seq, destination, provider, direct, recipient, finished IS NOT NULL FROM deliveries WHERE id = ?`},
+		{&s.source, `SELECT event_seq, destination, provider, direct, recipient, finished IS NOT NULL, id FROM deliveries WHERE id = ?`},
+		{&s.sourceBySeq, `SELECT event_seq, destination, provider, direct, recipient, finished IS NOT NULL, id FROM deliveries WHERE seq = ?`},
+		{&s.eventSeq, `SELECT seq FROM events WHERE id = ?`},
+		{&s.ofEvent, `SELECT id, destination, recipient, finished IS NOT NULL FROM deliveries WHERE event_seq = ? ORDER BY seq`},
 
 		{&s.due, `SELECT d.seq, d.id, d.provider, d.recipient, d.attempts, d.ambiguous, d.created, d.waited, d.due, e.id, e.type, e.body,
-			d.user, d.event_seq, d.fallback, d.replay_of IS NOT NULL
+			d.user, d.event_seq, d.fallback, e.trace
 			FROM deliveries AS d INDEXED BY deliveries_open CROSS JOIN events AS e ON e.seq = d.event_seq
-			WHERE d.destination = ? AND d.direct = ? AND d.finished IS NULL AND d.state = 'pending' ORDER BY d.due, d.seq LIMIT ?`},
+			WHERE d.destination = ? AND d.direct = ? AND d.late = ? AND d.finished IS NULL AND d.state = 'pending' ORDER BY d.due, d.seq LIMIT ?`},
 		{&s.claim, `UPDATE deliveries INDEXED BY deliveries_open SET state = 'sending', claim = ?, waited = waited + max(0, ? - due), updated = ?, paced = ?
-			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' AND (due, seq) <= (?, ?)`},
+			WHERE destination = ? AND direct = ? AND late = ? AND finished IS NULL AND state = 'pending' AND (due, seq) <= (?, ?)`},
 
 		{&s.pause, `INSERT OR REPLACE INTO pauses (destination, part, reason, since, manual, settings, probe, unavailable) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.resume, `DELETE FROM pauses WHERE destination = ? AND part = ?`},
 
 		{&s.remove, `INSERT OR REPLACE INTO removals (destination, part, reason, since) VALUES (?, ?, ?, ?)`},
 		{&s.restore, `DELETE FROM removals WHERE destination = ? AND part = ?`},
-		{&s.waiting, `SELECT seq, event_seq, fallback, replay_of IS NOT NULL FROM deliveries INDEXED BY deliveries_open
-			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' ORDER BY due, seq LIMIT ?`},
+		{&s.waiting, `SELECT seq, event_seq, fallback, late FROM deliveries INDEXED BY deliveries_open
+			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' ORDER BY late, due, seq LIMIT ?`},
 		{&s.bury, `UPDATE deliveries SET state = 'dead', reason = ?, updated = ?, finished = ? WHERE seq = ?`},
 		{&s.anyOpen, `SELECT 1 FROM deliveries INDEXED BY deliveries_open WHERE destination = ? AND direct = ? AND finished IS NULL LIMIT 1`},
 		{&s.heldLong, `SELECT seq, event_seq, fallback, replay_of IS NOT NULL FROM deliveries INDEXED BY deliveries_open
@@ -105,11 +125,40 @@ func prepareStatements(c *conn) (*statements, error) {
 			AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq) ORDER BY created LIMIT ?`},
 		{&s.dropDelivery, `DELETE FROM deliveries WHERE seq = ?`},
 		{&s.dropAttempts, `DELETE FROM attempts WHERE key >= ? AND key < ?`},
-		{&s.dropEventIfAlone, `DELETE FROM events WHERE seq = ? AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)`},
+		{&s.hasDelivery, `SELECT 1 FROM deliveries WHERE event_seq = ? LIMIT 1`},
 		{&s.dropEvent, `DELETE FROM events WHERE seq = ?`},
 
 		{&s.identify, `INSERT OR REPLACE INTO identities (account, by, value, user, until) VALUES (?, ?, ?, ?, ?)`},
 		{&s.forget, `DELETE FROM identities WHERE until < ?`},
+
+		// What names a person is found in small steps, by reading (purge.go).
+		{&s.redactEvent, `UPDATE events SET key = ?, title = ?, body = ?, original = NULL WHERE seq = ?`},
+		{&s.redactDelivery, `UPDATE deliveries SET reason = redacted(reason, ?) WHERE seq = ?`},
+		{&s.redactAttempts, `UPDATE attempts SET receipt = redacted(receipt, ?), error = redacted(error, ?),
+			detail = json_remove(detail, '$.template_error', '$.message', '$.steps', '$.request', '$.response') WHERE key >= ? AND key < ?`},
+		{&s.ofPerson, `SELECT seq, destination, direct, late, recipient, fallback, finished IS NOT NULL, user FROM deliveries WHERE event_seq = ?`},
+		{&s.eventTexts, `SELECT key, title, body, original FROM events WHERE seq = ?`},
+		{&s.dropIdentities, `DELETE FROM identities WHERE value = ? OR user <> '' AND user = ?`},
+		{&s.secureText, `INSERT INTO log_text (log_text, rank) VALUES ('secure-delete', ?)`},
+
+		{&s.mark, `SELECT value FROM meta WHERE name = ?`},
+		{&s.setMark, `UPDATE meta SET value = ? WHERE name = ?`},
+		{&s.unindexed, `SELECT d.seq, d.created, d.destination, e.type, e.title, e.key, d.recipient
+			FROM deliveries AS d CROSS JOIN events AS e ON e.seq = d.event_seq WHERE d.seq > ? ORDER BY d.seq LIMIT ?`},
+		{&s.indexedOne, `SELECT d.seq, d.created, d.destination, e.type, e.title, e.key, d.recipient
+			FROM deliveries AS d CROSS JOIN events AS e ON e.seq = d.event_seq WHERE d.seq = ?`},
+		{&s.unindexedEvents, `SELECT seq, created, type, source FROM events WHERE seq > ? ORDER BY seq LIMIT ?`},
+		{&s.eventFacets, `SELECT type, source FROM events WHERE seq = ?`},
+		{&s.addText, `INSERT INTO log_text (rowid, text, recipient) VALUES (?, ?, ?)`},
+		{&s.dropText, `INSERT INTO log_text (log_text, rowid, text, recipient) VALUES ('delete', ?, ?, ?)`},
+		{&s.addFacet, `INSERT OR REPLACE INTO log_facets (facet, seq) VALUES (?, ?)`},
+		{&s.dropFacet, `DELETE FROM log_facets WHERE facet = ? AND seq = ?`},
+		{&s.addSpan, `INSERT INTO log_spans (kind, block, low, high) VALUES (?, ?, ?, ?)
+			ON CONFLICT (kind, block) DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high)`},
+		{&s.dropSpans, `DELETE FROM log_spans WHERE kind = 'd' AND block < (SELECT coalesce(min(seq), 0) >> 10 FROM deliveries)
+			OR kind = 'e' AND block < (SELECT coalesce(min(seq), 0) >> 10 FROM events)`},
+		{&s.lowerDeliveries, `UPDATE meta SET value = min(value, (SELECT coalesce(max(seq), 0) FROM deliveries)) WHERE name = 'indexed_deliveries'`},
+		{&s.lowerEvents, `UPDATE meta SET value = min(value, (SELECT coalesce(max(seq), 0) FROM events)) WHERE name = 'indexed_events'`},
 	} {
 		var err error
 		if *p.to, err = c.prepare(p.text); err != nil {
@@ -137,7 +186,7 @@ func newWriter(ctx context.Context, s *Store, path string, reserve *reserve) (_ 
 			c.close()
 		}
 	}()
-	w := &writer{store: s, conn: c, open: map[string]int{}, sending: map[int64]sending{}, reserve: reserve}
+	w := &writer{store: s, conn: c, open: map[string]int{}, late: map[relay.Lane]int{}, sending: map[int64]sending{}, reserve: reserve}
 	if w.sql, err = prepareStatements(c); err != nil {
 		return nil, err
 	}
@@ -181,10 +230,14 @@ func (w *writer) begin() error {
 			return err
 		}
 	}
-	return w.once(`SELECT destination, count(*) FROM deliveries INDEXED BY deliveries_open WHERE finished IS NULL GROUP BY destination`,
+	return w.once(`SELECT destination, direct, late, count(*) FROM deliveries INDEXED BY deliveries_open WHERE finished IS NULL GROUP BY destination, direct, late`,
 		func(row []driver.Value) {
-			w.open[text(row[0])] = int(number(row[1]))
-			w.openAll += int(number(row[1]))
+			n := int(number(row[3]))
+			w.open[text(row[0])] += n
+			w.openAll += n
+			if number(row[2]) == 1 {
+				w.late[relay.Lane{Destination: text(row[0]), Part: partOf(number(row[1]) == 1)}] = n
+			}
 		})
 }
 

@@ -52,7 +52,7 @@ type detail struct {
 // stored in the same transaction.
 //
 // For every request Step returns at most Limit deliveries in the order in which
-// they are to start, (due, acceptance), and one Due: when the lane's next
+// they are to start, (due, acceptance) with replays after all others, and one Due: when the lane's next
 // delivery is due. It may be due already, if more were than Limit. After those
 // come the lanes that got a delivery by a fallback. Whether a lane is paused is
 // not looked at.
@@ -144,7 +144,7 @@ func encodeDetail(a *relay.Attempt) (driver.Value, error) {
 
 // record writes an outcome and reports whether its claim still held.
 func (t *transaction) record(o relay.Outcome, detail, match driver.Value) (held bool, err error) {
-	if row, ok := t.sending[o.Seq]; ok && o.Match != nil && !row.replay {
+	if row, ok := t.sending[o.Seq]; ok && o.Match != nil && !row.late {
 		twin, err := t.twin(row, o.Seq, o.Match.User)
 		if err != nil {
 			return false, err
@@ -181,6 +181,10 @@ func (t *transaction) record(o relay.Outcome, detail, match driver.Value) (held 
 	t.ended = append(t.ended, o.Seq)
 	if finished != nil {
 		t.count(row.Destination, -1)
+		if row.late {
+			t.countLate(row.Lane, -1)
+		}
+		t.over = append(t.over, over{row.Destination, o.State})
 	}
 	if match != nil {
 		if err := t.sql.match.run(o.Match.User, match, o.Seq); err != nil {
@@ -217,9 +221,26 @@ func (t *transaction) insertAttempt(o *relay.Outcome, attempt int64, detail driv
 	return t.sql.slim.run(attemptKey(o.Seq, attempt-1))
 }
 
-// claim takes what is due of one destination. The rows that it takes are the
-// first of those pending, so one range names them all.
+// claim takes what is due of one lane: what is live first, and replays where
+// that leaves room.
 func (t *transaction) claim(claimed *[]relay.Claimed, c relay.ClaimRequest, claim int64) (relay.Due, error) {
+	first := len(*claimed)
+	next, err := t.claimClass(claimed, c, claim, false)
+	if err != nil || t.writer.late[c.Lane]+t.later[c.Lane] == 0 {
+		return next, err
+	}
+	c.Limit -= len(*claimed) - first
+	replays, err := t.claimClass(claimed, c, claim, true)
+	if next.At.IsZero() || !replays.At.IsZero() && replays.At.Before(next.At) {
+		next.At = replays.At
+	}
+	return next, err
+}
+
+// claimClass takes what is due of the live deliveries of a lane, or of its
+// replays. The rows that it takes are the first of those pending, so one range
+// names them all.
+func (t *transaction) claimClass(claimed *[]relay.Claimed, c relay.ClaimRequest, claim int64, late bool) (relay.Due, error) {
 	next := relay.Due{Lane: c.Lane}
 	direct := flag(c.Part == relay.PartDirect)
 	first := len(*claimed)
@@ -249,13 +270,14 @@ func (t *transaction) claim(claimed *[]relay.Claimed, c relay.ClaimRequest, clai
 			Created:   fromMilli(number(row[6])),
 			Waited:    time.Duration(number(row[7])+t.nowMS-due) * time.Millisecond,
 			Event:     []byte(text(row[11])),
+			Trace:     text(row[15]),
 		})
-		held := sending{Lane: c.Lane, attempt: int(number(row[4])) + 1, event: number(row[13]), replay: number(row[15]) == 1}
-		if !held.replay {
+		held := sending{Lane: c.Lane, attempt: int(number(row[4])) + 1, event: number(row[13]), late: late}
+		if !late {
 			held.fallback = relay.Fallback(text(row[14]))
 		}
 		t.began = append(t.began, began{seq, held})
-	}, c.Destination, direct, int64(c.Limit)+1)
+	}, c.Destination, direct, flag(late), int64(c.Limit)+1)
 	if err != nil || len(*claimed) == first {
 		return next, err
 	}
@@ -266,7 +288,7 @@ func (t *transaction) claim(claimed *[]relay.Claimed, c relay.ClaimRequest, clai
 			}
 		}
 	}
-	changed, _, err := t.sql.claim.exec(claim, t.nowMS, t.nowMS, flag(c.Paced), c.Destination, direct, lastDue, lastSeq)
+	changed, _, err := t.sql.claim.exec(claim, t.nowMS, t.nowMS, flag(c.Paced), c.Destination, direct, flag(late), lastDue, lastSeq)
 	if err == nil && int(changed) != len(*claimed)-first {
 		err = fmt.Errorf("%d rows were chosen and %d taken", len(*claimed)-first, changed)
 	}

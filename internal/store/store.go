@@ -64,6 +64,9 @@ type Options struct {
 	Reserve int64
 	// Version is relay's own, which a store tells to an older relay.
 	Version string
+	// Ended is told of every delivery that is over, once that is on disk: by the
+	// writer, which everybody waits for. nil: nobody is told.
+	Ended func(destination string, state relay.State)
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
 }
@@ -74,6 +77,7 @@ type Store struct {
 	now     func() time.Time
 	limits  limits
 	version string
+	told    func(destination string, state relay.State)
 	lock    *os.File
 	reads   *sql.DB
 
@@ -82,6 +86,10 @@ type Store struct {
 	failed     chan error
 	failure    atomic.Pointer[error] // the fault that ended the store's work
 	lostClaims atomic.Int64
+	written    atomic.Int64 // rows that came or went on, ever
+	unindexed  atomic.Int64 // about how many rows the index of the log lacks
+	idle       context.CancelFunc
+	indexing   sync.WaitGroup
 
 	mu       sync.RWMutex // guards closed, and operations against being closed while somebody sends
 	closed   bool
@@ -107,8 +115,14 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Ended == nil {
+		o.Ended = func(string, relay.State) {}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if err := registerFunctions(); err != nil {
+		return nil, err
 	}
 	lock, err := prepareDirectory(dir)
 	if err != nil {
@@ -128,6 +142,7 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		now:        o.Now,
 		limits:     limits{all: o.MaxPending, perDestination: o.MaxPendingPerDestination},
 		version:    o.Version,
+		told:       o.Ended,
 		lock:       lock,
 		operations: make(chan *operation, maxBatchOperations),
 		ended:      make(chan struct{}),
@@ -140,7 +155,11 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if s.reads, err = openReads(ctx, path); err != nil {
 		return nil, errors.Join(explain(err), w.conn.close())
 	}
-	go w.runAndClose() // Close waits for it
+	go w.runAndClose()   // Close waits for it
+	s.unindexed.Store(1) // perhaps; looking tells
+	var idle context.Context
+	idle, s.idle = context.WithCancel(context.Background())
+	s.indexing.Go(func() { s.indexWhenIdle(idle) })
 	return s, nil
 }
 
@@ -155,8 +174,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.idle()
 	close(s.operations)
 	s.mu.Unlock()
+	s.indexing.Wait()
 	<-s.ended
 	// Closing the lock file gives the directory free, so it comes last.
 	return errors.Join(s.closeErr, s.lock.Close())

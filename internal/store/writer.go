@@ -78,14 +78,16 @@ type writer struct {
 	conn  *conn
 	sql   *statements
 
-	run      int64          // how often the store was opened, this time included
-	claims   int64          // made in this run
-	open     map[string]int // unfinished deliveries of each destination
-	openAll  int            // the sum of open
+	run      int64              // how often the store was opened, this time included
+	claims   int64              // made in this run
+	open     map[string]int     // unfinished deliveries of each destination
+	openAll  int                // the sum of open
+	late     map[relay.Lane]int // unfinished replays of each lane
 	sending  map[int64]sending
 	unsaved  int  // pages in the log since the last checkpoint
 	crowded  bool // the last checkpoint found the disk full; said once
 	reserve  *reserve
+	wipe     bool // what was deleted must not stay in the log either
 	heldOver *operation
 }
 
@@ -96,7 +98,7 @@ type sending struct {
 	relay.Lane
 	attempt  int
 	event    int64          // its seq
-	replay   bool           // it is alone: neither twins nor a fallback concern it
+	late     bool           // a replay, which is alone: neither twins nor a fallback concern it
 	fallback relay.Fallback // empty: what becomes of the row decides nothing
 }
 
@@ -110,12 +112,21 @@ type began struct {
 // changes in it first, and in the writer when the transaction is committed.
 type transaction struct {
 	*writer
-	nowMS  int64
-	change map[string]int // of open
-	added  int            // to openAll
-	ended  []int64        // rows that are no longer sending
-	began  []began
-	fell   []relay.Due // lanes that got a delivery by a fallback
+	nowMS   int64
+	change  map[string]int     // of open
+	added   int                // to openAll
+	later   map[relay.Lane]int // change of late
+	created int64              // deliveries and events
+	ended   []int64            // rows that are no longer sending
+	began   []began
+	fell    []relay.Due // lanes that got a delivery by a fallback
+	over    []over      // what ended
+}
+
+// over is the end of a delivery.
+type over struct {
+	destination string
+	state       relay.State
 }
 
 // openOf is the number of unfinished deliveries of a destination.
@@ -129,6 +140,14 @@ func (t *transaction) openTotal() int { return t.openAll + t.added }
 func (t *transaction) count(destination string, n int) {
 	t.change[destination] += n
 	t.added += n
+}
+
+// countLate counts replays as they come and end.
+func (t *transaction) countLate(lane relay.Lane, n int) {
+	if t.later == nil {
+		t.later = map[relay.Lane]int{}
+	}
+	t.later[lane] += n
 }
 
 // loop runs until Close has closed the queue and everything in it is answered.
@@ -232,8 +251,18 @@ func (w *writer) transact(batch []*operation) (answers []error, err error) {
 		}
 	}
 	w.openAll += t.added
+	for lane, n := range t.later {
+		if w.late[lane] += n; w.late[lane] == 0 {
+			delete(w.late, lane)
+		}
+	}
 	for _, seq := range t.ended {
 		delete(w.sending, seq)
+	}
+	w.store.written.Add(t.created + int64(len(t.ended)))
+	w.store.unindexed.Add(t.created)
+	for _, o := range t.over {
+		w.store.told(o.destination, o.state)
 	}
 	for _, b := range t.began { // after ended: a row may be given back and claimed again
 		w.sending[b.seq] = b.row
@@ -268,11 +297,16 @@ func (w *writer) checkpointWhenDue() {
 	if err != nil || w.store.usable() != nil {
 		return
 	}
-	if w.unsaved += n; w.unsaved < checkpointPages {
+	if w.unsaved += n; w.unsaved < checkpointPages && !w.wipe {
 		return
 	}
 	w.unsaved = 0
-	err = w.sql.checkpoint.run()
+	if w.wipe {
+		w.wipe = false
+		err = w.sql.truncate.run()
+	} else {
+		err = w.sql.checkpoint.run()
+	}
 	switch {
 	case err == nil:
 		w.crowded = false

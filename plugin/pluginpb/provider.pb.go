@@ -1330,8 +1330,11 @@ type Delivery struct {
 	User    string `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"` // of a direct message: the vendor's id of the recipient
 	// The template is not to be run: what to do is as if it had failed like this.
 	// `template` may then be empty.
-	Quarantined   *TemplateError `protobuf:"bytes,14,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
-	Resend        []byte         `protobuf:"bytes,15,opt,name=resend,proto3" json:"resend,omitempty"` // Report.resend of the attempt before, whose outcome is unknown: send the same again
+	Quarantined *TemplateError `protobuf:"bytes,14,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	Resend      []byte         `protobuf:"bytes,15,opt,name=resend,proto3" json:"resend,omitempty"` // Report.resend of the attempt before, whose outcome is unknown: send the same again
+	// The W3C trace context of this attempt, for plugins that make spans of their
+	// own or pass it on; empty: the event is not traced.
+	Traceparent   string `protobuf:"bytes,16,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1469,6 +1472,13 @@ func (x *Delivery) GetResend() []byte {
 		return x.Resend
 	}
 	return nil
+}
+
+func (x *Delivery) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
 }
 
 // What templates see as ctx.
@@ -1636,8 +1646,12 @@ type Report struct {
 	// With AMBIGUOUS: what the next attempt needs to send the same bytes again, in
 	// the plugin's own words and at most 256 KiB. relay keeps it on disk and gives
 	// it back; it may hold no secret. Empty: the next attempt renders anew.
-	Resend        []byte `protobuf:"bytes,13,opt,name=resend,proto3" json:"resend,omitempty"`
-	Resent        bool   `protobuf:"varint,14,opt,name=resent,proto3" json:"resent,omitempty"` // Delivery.resend was sent; nothing was rendered
+	Resend []byte `protobuf:"bytes,13,opt,name=resend,proto3" json:"resend,omitempty"`
+	Resent bool   `protobuf:"varint,14,opt,name=resent,proto3" json:"resent,omitempty"` // Delivery.resend was sent; nothing was rendered
+	// How long the parts of the attempt took, in microseconds; 0: not done, or not
+	// measured.
+	RenderUs      int64 `protobuf:"varint,15,opt,name=render_us,json=renderUs,proto3" json:"render_us,omitempty"` // the template
+	SendUs        int64 `protobuf:"varint,16,opt,name=send_us,json=sendUs,proto3" json:"send_us,omitempty"`       // the calls to the vendor, from the first to the last answer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1768,6 +1782,20 @@ func (x *Report) GetResent() bool {
 		return x.Resent
 	}
 	return false
+}
+
+func (x *Report) GetRenderUs() int64 {
+	if x != nil {
+		return x.RenderUs
+	}
+	return 0
+}
+
+func (x *Report) GetSendUs() int64 {
+	if x != nil {
+		return x.SendUs
+	}
+	return 0
 }
 
 // One call among those that an attempt takes.
@@ -2957,7 +2985,7 @@ const file_provider_proto_rawDesc = "" +
 	"deliveries\x12\x16\n" +
 	"\x06cancel\x18\x02 \x03(\x04R\x06cancel\"D\n" +
 	"\x0fDeliverResponse\x121\n" +
-	"\aresults\x18\x01 \x03(\v2\x17.relay.plugin.v1.ResultR\aresults\"\xd5\x03\n" +
+	"\aresults\x18\x01 \x03(\v2\x17.relay.plugin.v1.ResultR\aresults\"\xf7\x03\n" +
 	"\bDelivery\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x04R\x06ticket\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -2975,7 +3003,8 @@ const file_provider_proto_rawDesc = "" +
 	"\amessage\x18\f \x01(\fR\amessage\x12\x12\n" +
 	"\x04user\x18\r \x01(\tR\x04user\x12@\n" +
 	"\vquarantined\x18\x0e \x01(\v2\x1e.relay.plugin.v1.TemplateErrorR\vquarantined\x12\x16\n" +
-	"\x06resend\x18\x0f \x01(\fR\x06resend\"\xcd\x01\n" +
+	"\x06resend\x18\x0f \x01(\fR\x06resend\x12 \n" +
+	"\vtraceparent\x18\x10 \x01(\tR\vtraceparent\"\xcd\x01\n" +
 	"\aContext\x12 \n" +
 	"\vdestination\x18\x01 \x01(\tR\vdestination\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x16\n" +
@@ -2986,7 +3015,7 @@ const file_provider_proto_rawDesc = "" +
 	"\x06now_ms\x18\a \x01(\x03R\x05nowMs\"Q\n" +
 	"\x06Result\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x04R\x06ticket\x12/\n" +
-	"\x06report\x18\x02 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xa2\x04\n" +
+	"\x06report\x18\x02 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xd8\x04\n" +
 	"\x06Report\x122\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x18.relay.plugin.v1.VerdictR\averdict\x12$\n" +
 	"\x0eretry_after_ms\x18\x02 \x01(\x03R\fretryAfterMs\x12\x18\n" +
@@ -3002,7 +3031,9 @@ const file_provider_proto_rawDesc = "" +
 	"\bresponse\x18\v \x01(\v2\x1d.relay.plugin.v1.HTTPResponseR\bresponse\x12+\n" +
 	"\x05steps\x18\f \x03(\v2\x15.relay.plugin.v1.StepR\x05steps\x12\x16\n" +
 	"\x06resend\x18\r \x01(\fR\x06resend\x12\x16\n" +
-	"\x06resent\x18\x0e \x01(\bR\x06resent\"\xc4\x01\n" +
+	"\x06resent\x18\x0e \x01(\bR\x06resent\x12\x1b\n" +
+	"\trender_us\x18\x0f \x01(\x03R\brenderUs\x12\x17\n" +
+	"\asend_us\x18\x10 \x01(\x03R\x06sendUs\"\xc4\x01\n" +
 	"\x04Step\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vduration_ms\x18\x02 \x01(\x03R\n" +

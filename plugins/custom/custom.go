@@ -75,7 +75,12 @@ func (r *receiver) Compose(d *plugin.Delivery, made relay.Rendered) (*plugin.Req
 	if err != nil {
 		return nil, err
 	}
-	return &plugin.Request{Method: http.MethodPost, URL: r.url, Header: r.header, Body: body}, nil
+	header := r.header
+	if d.TraceParent != "" { // the receiver is one's own, and may go on with the trace
+		header = header.Clone()
+		header.Set("Traceparent", d.TraceParent)
+	}
+	return &plugin.Request{Method: http.MethodPost, URL: r.url, Header: header, Body: body}, nil
 }
 
 func (r *receiver) body(d *plugin.Delivery, made relay.Rendered) (body []byte, err error) {

@@ -151,7 +151,9 @@ func (b *bench) outcome(c relay.Claimed, state relay.State, verdict relay.Verdic
 			Message:       json.RawMessage(`{"text":"hello"}`),
 			Request:       &relay.Request{Method: "POST", URL: "https://chat.example/<secret>", Headers: map[string]string{"A": "b"}, Body: "question"},
 			Response:      &relay.Response{Status: 200, Headers: map[string]string{"C": "d"}, Body: "answer"},
-			Verdict:       verdict, RetryAfterMS: &wait, Receipt: "r-1", Error: "none",
+			Steps: []relay.Step{{Name: "open", DurationMS: 3, Request: &relay.Request{Method: "POST", URL: "https://chat.example/<secret>", Body: "who"},
+				Response: &relay.Response{Status: 200, Body: "you"}}},
+			Verdict: verdict, RetryAfterMS: &wait, Receipt: "r-1", Error: "none",
 		},
 	}
 }

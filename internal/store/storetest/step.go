@@ -227,6 +227,8 @@ func stepSlims(b *bench) {
 	var bodies []bool
 	for _, a := range got.Log {
 		bodies = append(bodies, a.Message != nil && a.Request.Body != "" && a.Response.Body != "")
+		b.equal("a step's name", a.Steps[0].Name, "open")
+		b.equal("a step's bodies", a.Steps[0].Request.Body != "" && a.Steps[0].Response.Body != "", a.Message != nil)
 		b.equal("status", []any{a.Response.Status, a.Request.URL, a.TemplateError.Message}, []any{200, "https://chat.example/<secret>", "x is not defined"})
 	}
 	b.equal("bodies", bodies, []bool{true, false, true})

@@ -35,6 +35,13 @@ type Store interface {
 	Prune(ctx context.Context, before time.Time, limit int) (deleted int, err error)
 	FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (made int, err error)
 	Replay(ctx context.Context, id string) (made string, lane relay.Lane, err error)
+	Finished(ctx context.Context, f relay.DeliveryFilter) (seqs []int64, unfinished int, err error)
+	ReplayAll(ctx context.Context, seqs []int64) (taken, made int, lanes []relay.Lane, err error)
+	Reroute(ctx context.Context, event string, deliveries []relay.NewDelivery) (made []string, err error)
+	Events(ctx context.Context, f relay.EventFilter) (rows []relay.EventRow, next int64, err error)
+	Index(ctx context.Context) error
+	Purge(ctx context.Context, name string) (relay.Purged, error)
+	Backup(ctx context.Context, file string) error
 	Identify(ctx context.Context, all []relay.Identity) error
 	Identities(ctx context.Context) ([]relay.Identity, error)
 	LostClaims() int64
@@ -104,6 +111,14 @@ func Run(t *testing.T, open Open) {
 		{"log: filters", logFilters},
 		{"log: a cursor is steady while rows arrive", logCursor},
 		{"log: what is not there is not found", logNotFound},
+		{"log: texts are found, with and without the index", logQuery},
+		{"log: the index changes no list", logIndexAgrees},
+		{"log: what is pruned leaves the index", logIndexPruned},
+		{"replay: many at once, which start after all others", replayAll},
+		{"replay: bounded like everything new", replayAllBounded},
+		{"replay: an event is routed again", reroute},
+		{"purge: forgets a person and nobody else", purgePerson},
+		{"backup: a copy of one moment", backUp},
 		{"prune: takes finished deliveries and their events only", pruneFinished},
 		{"prune: stops at its limit and takes unwanted events", pruneLimit},
 		{"close: twice is harmless, and later calls are told", closeTwice},
