@@ -40,11 +40,11 @@ type destination struct {
 // swap makes a configuration and a set of templates the running ones. Providers
 // learn first what deliveries will name; from the swap on nothing can fail.
 func (a *App) swap(ctx context.Context, cfg loaded, set *scripts.Set) {
+	a.measure(cfg, set) // first: what is built holds its numbers
 	next, setups := a.build(cfg, set, func(config.Destination) bool { return true })
 	if running := a.current.Load(); running != nil && running.cfg.Revision == cfg.Revision {
 		next.since = running.since // only templates are new
 	}
-	a.measure(cfg, set)
 	var wanted []route.Destination
 	var lanes []delivery.Destination
 	for _, d := range cfg.Destinations {
