@@ -180,6 +180,7 @@ destinations:
 	get("/v1/events/{id}/explain", "/v1/events/"+accepted.ID+"/explain")
 	get("/v1/destinations", "/v1/destinations")
 	get("/v1/status", "/v1/status")
+	get("/v1/plugins", "/v1/plugins")
 	get("/metrics", "/metrics")
 	get("/healthz", "/healthz")
 	get("/readyz", "/readyz")

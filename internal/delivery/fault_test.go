@@ -326,7 +326,7 @@ func TestClockJumps(t *testing.T) {
 		d := destination("d")
 		d.Windows = []delivery.Window{{Key: "robot", Rate: relay.Rate{Count: 1, Per: time.Second}}}
 		failures := 1
-		w := &world{t: t, dir: t.TempDir(), starts: map[string][]time.Time{}, answer: func(c relay.Claimed) relay.Report {
+		w := &world{t: t, dir: t.TempDir(), starts: map[string][]time.Time{}, waited: map[string]time.Duration{}, answer: func(c relay.Claimed) relay.Report {
 			if c.Attempt <= failures {
 				return relay.Report{Verdict: relay.Temporary, RetryAfter: 30 * time.Second, Error: "busy"}
 			}

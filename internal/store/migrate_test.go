@@ -13,7 +13,7 @@ import (
 func TestOlderStoreIsMigrated(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "relay.db")
-	undo := store.OlderSchema("0001_first.sql", "0002_direct.sql", "0003_removals.sql")
+	undo := store.OlderSchema("0001_first.sql", "0002_direct.sql", "0003_removals.sql", "0004_faults.sql")
 	if _, err := store.Open(t.Context(), dir, store.Options{}); err == nil {
 		t.Fatal("a relay of today works with the schema of before")
 	}
