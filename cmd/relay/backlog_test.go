@@ -60,6 +60,9 @@ func (p *relayProcess) postMany(b *books, eventType string, from, to int) []time
 // next to one that does not notice; and the rate holds over restarts, one in
 // order and one by SIGKILL.
 func TestRatedBacklog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel()
 	const events = 10_000
 	h := newHook(t)
@@ -131,6 +134,9 @@ func TestRatedBacklog(t *testing.T) {
 // many): accepting does not get slower, memory does not grow with them, and
 // what waits for one destination is nothing to another.
 func TestManyPending(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	h := newHook(t)
 	dir := workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(backlogConfig, h.URL)})
 	p := startRelay(t, dir)
@@ -179,6 +185,9 @@ func mean(all []time.Duration) time.Duration {
 // TestMaxSize: a store above its size gives finished deliveries up, the oldest
 // first, and nothing else.
 func TestMaxSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel()
 	h := newHook(t)
 	config := fmt.Sprintf(crashConfig, h.URL)

@@ -13,6 +13,9 @@ import (
 
 // TestCrashPoints kills relay exactly between two things that belong together.
 func TestCrashPoints(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, c := range []struct {
 		point    string
 		arrivals int // of the event that is on its way
@@ -88,6 +91,9 @@ func TestCrashPoints(t *testing.T) {
 // TestPluginsKilledUnderLoad kills every process of the plugin, the one for
 // suspects too, every 200 ms while an app posts.
 func TestPluginsKilledUnderLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel()
 	kills := 25
 	if *soak {
