@@ -43,11 +43,11 @@ type Store interface {
 	// are held, as their policy wants it, and says how many.
 	FallBackHeld(ctx context.Context, destination string, due time.Time, limit int) (int, error)
 	// Remove, Restore and Removals keep which lanes are named no more; Bury ends
-	// what waits for one, a step at a time.
+	// what waits for one, a step at a time. What is claimed is left to its report.
 	Remove(ctx context.Context, r relay.Removal) error
 	Restore(ctx context.Context, lane relay.Lane) error
 	Removals(ctx context.Context) ([]relay.Removal, error)
-	Bury(ctx context.Context, r relay.Removal, fallBack bool, limit int) (left bool, err error)
+	Bury(ctx context.Context, r relay.Removal, fallBack bool, limit int) (ended int, left bool, err error)
 }
 
 // Sender hands deliveries to providers.

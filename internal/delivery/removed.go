@@ -15,7 +15,8 @@ const (
 	defaultRemovedGrace = 24 * time.Hour
 	// buryStep is how many deliveries one transaction ends.
 	buryStep = 200
-	// buryAgain is the wait where some are still on their way, or the disk is full.
+	// buryAgain is the wait where nothing could be ended: the rest is claimed, or
+	// the disk is full.
 	buryAgain = time.Second
 )
 
@@ -48,13 +49,13 @@ func (e *Engine) retire(ctx context.Context, now time.Time) error {
 			continue
 		}
 		channel := e.lanes[relay.Channel(l.Name)]
-		left, err := e.o.Store.Bury(ctx, *l.removed, channel != nil && channel.known, buryStep)
+		ended, left, err := e.o.Store.Bury(ctx, *l.removed, channel != nil && channel.known, buryStep)
 		switch {
 		case errors.Is(err, relay.ErrDiskFull):
 			l.buryAt = now.Add(buryAgain)
 		case err != nil:
 			return err
-		case left && l.inflight > 0:
+		case left && ended == 0: // what is on its way, or reported and not recorded
 			l.buryAt = now.Add(buryAgain)
 		case left: // the next step is the next turn's
 			e.WakeAll()

@@ -50,18 +50,18 @@ func (s *Store) Removals(ctx context.Context) ([]relay.Removal, error) {
 // says so, the fallback of their events is decided as for any that ends. With
 // the last of them the removal goes; left says that there are more, or some that
 // are being sent.
-func (s *Store) Bury(ctx context.Context, r relay.Removal, fallBack bool, limit int) (left bool, err error) {
+func (s *Store) Bury(ctx context.Context, r relay.Removal, fallBack bool, limit int) (ended int, left bool, err error) {
 	err = s.write(ctx, limit, func(t *transaction) (err error) {
-		left, err = t.bury(r, fallBack, limit)
+		ended, left, err = t.bury(r, fallBack, limit)
 		if err != nil {
 			err = fmt.Errorf("end the deliveries of %q: %w", r.Destination, err)
 		}
 		return err
 	})
-	return left, err
+	return ended, left, err
 }
 
-func (t *transaction) bury(r relay.Removal, fallBack bool, limit int) (left bool, err error) {
+func (t *transaction) bury(r relay.Removal, fallBack bool, limit int) (ended int, left bool, err error) {
 	direct := flag(r.Part == relay.PartDirect)
 	t.fell = nil
 	var rows []began
@@ -73,11 +73,11 @@ func (t *transaction) bury(r relay.Removal, fallBack bool, limit int) (left bool
 		rows = append(rows, b)
 	}, r.Destination, direct, int64(limit))
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	for _, b := range rows {
 		if err := t.sql.bury.run(r.Reason, t.nowMS, t.nowMS, b.seq); err != nil {
-			return false, err
+			return 0, false, err
 		}
 		t.over = append(t.over, over{r.Destination, relay.StateDead})
 		t.count(r.Destination, -1)
@@ -86,12 +86,12 @@ func (t *transaction) bury(r relay.Removal, fallBack bool, limit int) (left bool
 		}
 		if fallBack && b.row.fallback != "" {
 			if err := t.decideFallback(b.row); err != nil {
-				return false, err
+				return 0, false, err
 			}
 		}
 	}
 	if err := t.sql.anyOpen.query(func([]driver.Value) { left = true }, r.Destination, direct); err != nil || left {
-		return left, err
+		return len(rows), left, err
 	}
-	return false, t.sql.restore.run(r.Destination, string(r.Part))
+	return len(rows), false, t.sql.restore.run(r.Destination, string(r.Part))
 }

@@ -32,18 +32,21 @@ func removedBuried(b *bench) {
 	b.must(b.Remove(b.ctx, r))
 	b.later(time.Hour)
 	for _, want := range []struct{ dead, removals int }{{1, 1}, {2, 1}} { // the one that is being sent is left
-		left, err := b.Bury(b.ctx, r, true, 1)
+		ended, left, err := b.Bury(b.ctx, r, true, 1)
 		b.must(err)
-		b.equal("left", left, true)
+		b.equal("ended and left", []any{ended, left}, []any{1, true})
 		dead := b.rows(relay.DeliveryFilter{State: relay.StateDead})
 		removals, err := b.Removals(b.ctx)
 		b.must(err)
 		b.equal("dead and removals", []any{len(dead), len(removals), dead[0].Reason}, []any{want.dead, want.removals, "destination removed"})
 	}
-	b.record(b.delivered(sent))
-	left, err := b.Bury(b.ctx, r, true, 1)
+	ended, left, err := b.Bury(b.ctx, r, true, 1)
 	b.must(err)
-	b.equal("left", left, false)
+	b.equal("ended and left while it is being sent", []any{ended, left}, []any{0, true})
+	b.record(b.delivered(sent))
+	ended, left, err = b.Bury(b.ctx, r, true, 1)
+	b.must(err)
+	b.equal("ended and left", []any{ended, left}, []any{0, false})
 	removals, err := b.Removals(b.ctx)
 	b.must(err)
 	b.equal("removals", len(removals), 0)
@@ -57,7 +60,7 @@ func removedBuried(b *bench) {
 func removedFallsBack(b *bench) {
 	b.append(b.direct("e1", "a", relay.FallbackNoneMatched, "xy"), b.direct("e2", "b", relay.FallbackNoneMatched, "x"))
 	for _, d := range []string{"a", "b"} {
-		_, err := b.Bury(b.ctx, relay.Removal{Lane: relay.Direct(d), Reason: "gone"}, d == "a", 9)
+		_, _, err := b.Bury(b.ctx, relay.Removal{Lane: relay.Direct(d), Reason: "gone"}, d == "a", 9)
 		b.must(err)
 	}
 	fell := b.fellBack()

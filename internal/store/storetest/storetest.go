@@ -28,7 +28,7 @@ type Store interface {
 	Remove(ctx context.Context, r relay.Removal) error
 	Restore(ctx context.Context, lane relay.Lane) error
 	Removals(ctx context.Context) ([]relay.Removal, error)
-	Bury(ctx context.Context, r relay.Removal, fallBack bool, limit int) (left bool, err error)
+	Bury(ctx context.Context, r relay.Removal, fallBack bool, limit int) (ended int, left bool, err error)
 	Pace(ctx context.Context, lane relay.Lane, since time.Time) (relay.Pace, error)
 	Expire(ctx context.Context, lane relay.Lane, due time.Time, reason string, limit int) (n int, fell []relay.Due, err error)
 	Size(ctx context.Context) (int64, error)
