@@ -2,10 +2,13 @@ package main
 
 import (
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -268,9 +271,10 @@ func TestPoison(t *testing.T) {
 	h.answer = func(w http.ResponseWriter, r *http.Request, body []byte) {
 		if strings.Contains(string(body), `"poison"`) {
 			// The receiver plays a bug in the plugin: whoever sends this dies.
-			if from := senderOf(t, r); from > 0 {
+			if from := senderOf(r); from > 0 {
 				pid.Store(int64(from))
 				syscall.Kill(from, syscall.SIGKILL)
+				<-r.Context().Done() // it dies before it reads an answer
 			}
 			return
 		}
@@ -310,19 +314,18 @@ func TestPoison(t *testing.T) {
 	p.stop()
 }
 
-// senderOf is the process at the other end of a request's connection; 0: not found.
-func senderOf(t *testing.T, r *http.Request) int {
-	_, port, _ := strings.Cut(r.RemoteAddr, ":")
-	var n int
-	fmt.Sscan(port, &n)
+// senderOf is the process at the other end of a request's connection; 0: this
+// system does not tell.
+func senderOf(r *http.Request) int {
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		return 0
 	}
-	inode := ""
+	// The same port may serve connections to other addresses, too.
+	here := r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()
+	from, to, inode := tableAddress(r.RemoteAddr), tableAddress(here), ""
 	for line := range strings.Lines(string(table)) {
-		f := strings.Fields(line)
-		if len(f) > 9 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", n)) {
+		if f := strings.Fields(line); len(f) > 9 && f[1] == from && f[2] == to {
 			inode = "socket:[" + f[9] + "]"
 		}
 	}
@@ -337,4 +340,12 @@ func senderOf(t *testing.T, r *http.Request) int {
 		}
 	}
 	return 0
+}
+
+// tableAddress writes an IPv4 address as /proc/net/tcp does: the address as a
+// number of this machine's byte order, the port as one of the network's.
+func tableAddress(s string) string {
+	a := netip.MustParseAddrPort(s)
+	ip := a.Addr().As4()
+	return fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(ip[:]), a.Port())
 }
