@@ -45,6 +45,7 @@ type Report struct {
 	Lost       bool          // the plugin ended before it answered; set by relay, never by a provider
 	Alone      bool          // with Lost: the plugin held nothing else when it ended
 	Resend     []byte        // with Ambiguous: what the plugin needs to send the same bytes again; opaque to relay
+	DedupFor   time.Duration // with Ambiguous: for so long the vendor shows a message that is sent again only once
 	Resent     bool          // the bytes of the attempt before were sent again; nothing was rendered
 
 	Template         string // the name of the template that made the message

@@ -50,7 +50,7 @@ func EncodeReport(r *relay.Report) *pluginpb.Report {
 	out := &pluginpb.Report{
 		Verdict: pluginpb.Verdict(max(0, slices.Index(verdicts[:], r.Verdict))), RetryAfterMs: r.RetryAfter.Milliseconds(), Receipt: r.Receipt, Error: r.Error,
 		Probe: r.Probe, Template: r.Template, TemplateRevision: r.TemplateRevision, Message: r.Message,
-		Resend: r.Resend, Resent: r.Resent,
+		Resend: r.Resend, Resent: r.Resent, DedupForMs: r.DedupFor.Milliseconds(),
 		RenderUs: r.RenderTime.Microseconds(), SendUs: r.SendTime.Microseconds(),
 	}
 	out.TemplateError = EncodeTemplateError(r.TemplateError)
@@ -104,8 +104,11 @@ func DecodeReport(r *pluginpb.Report) relay.Report {
 	if v := int(r.GetVerdict()); v > 0 && v < len(verdicts) {
 		out.Verdict = verdicts[v]
 	}
-	if out.Verdict == relay.Ambiguous && len(r.GetResend()) <= maxResend {
-		out.Resend = r.GetResend()
+	if out.Verdict == relay.Ambiguous {
+		out.DedupFor = max(0, time.Duration(r.GetDedupForMs())*time.Millisecond)
+		if len(r.GetResend()) <= maxResend {
+			out.Resend = r.GetResend()
+		}
 	}
 	out.Request, out.Response = decodeRequest(r.GetRequest()), decodeResponse(r.GetResponse())
 	for _, s := range r.GetSteps()[:min(len(r.GetSteps()), maxSteps)] {

@@ -39,7 +39,8 @@
 //
 //   - [relay.Delivered]: the vendor promised that the message is there;
 //   - [relay.Temporary]: nothing was shown; RetryAfter is the wait that it asks for;
-//   - [relay.Ambiguous]: the message may be visible;
+//   - [relay.Ambiguous]: the message may be visible; DedupFor says for how long the
+//     vendor takes the same message again for what it is;
 //   - [relay.MessageRefused], [relay.RecipientRefused], [relay.DestinationRefused]:
 //     it, the person or the credential will not work.
 //

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -54,7 +55,7 @@ func (e echoPlace) Compose(d *Delivery, r relay.Rendered) (*Request, error) {
 
 func (e echoPlace) Send(_ context.Context, d *Delivery, r *Request) relay.Report {
 	if strings.HasPrefix(string(r.Body), "cut off") {
-		return relay.Report{Verdict: relay.Ambiguous, Error: "no answer", Receipt: string(r.Body)}
+		return relay.Report{Verdict: relay.Ambiguous, DedupFor: time.Hour, Error: "no answer", Receipt: string(r.Body)}
 	}
 	if string(r.Body) == "fail" {
 		return relay.Report{Verdict: relay.Temporary, Error: "cannot reach " + e.url}
@@ -223,7 +224,7 @@ func TestServerAnswersWhatCannotBeEnded(t *testing.T) {
 func TestServerSendsTheSameAgain(t *testing.T) {
 	s := echoServer(t)
 	first := DecodeReport(deliver(t, s, delivery(1, "cut off", "t1"))[1])
-	if first.Verdict != relay.Ambiguous || len(first.Resend) == 0 || first.Resent {
+	if first.Verdict != relay.Ambiguous || first.DedupFor != time.Hour || len(first.Resend) == 0 || first.Resent {
 		t.Fatalf("got %+v", first)
 	}
 	retry := delivery(2, "cut off", "t3") // which skips

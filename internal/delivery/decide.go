@@ -43,7 +43,9 @@ func decide(d Destination, r reported, strikes int, now time.Time, random func()
 	if strikes >= maxStrikes {
 		return final(relay.StateDead, fmt.Sprintf("its plugin died %d times while it held this delivery alone", strikes))
 	}
-	if r.Verdict == relay.Ambiguous && !r.Lost && r.Ambiguous+1 >= d.MaxAmbiguous && d.MaxAmbiguous > 0 {
+	// While the vendor knows a message again, sending it once more doubles nothing.
+	doubles := r.Verdict == relay.Ambiguous && !r.Lost && now.Sub(r.Created) >= r.DedupFor
+	if doubles && r.Ambiguous+1 >= d.MaxAmbiguous && d.MaxAmbiguous > 0 {
 		return final(relay.StateDead, fmt.Sprintf("outcome unknown after %d ambiguous attempts: %s", r.Ambiguous+1, r.Error))
 	}
 	if d.RetryFor == 0 {

@@ -220,6 +220,8 @@ func TestVerdictsAndWhatFollows(t *testing.T) {
 			func(d *delivery.Destination) { d.RetryFor = time.Hour }, relay.StateExpired, "gave up after 1h0m0s: busy", 1},
 		{"outcome unknown", relay.Report{Verdict: relay.Ambiguous, Error: "reset"}, nil, relay.StateDead,
 			"outcome unknown after 3 ambiguous attempts: reset", 60},
+		{"an outcome that the vendor knows again", relay.Report{Verdict: relay.Ambiguous, Error: "reset", DedupFor: time.Hour}, nil,
+			relay.StatePending, "reset", 60},
 		{"still trying", relay.Report{Verdict: relay.Temporary, Error: "busy", RetryAfter: time.Hour}, nil, relay.StatePending, "busy", 60},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1650,8 +1650,12 @@ type Report struct {
 	Resent bool   `protobuf:"varint,14,opt,name=resent,proto3" json:"resent,omitempty"` // Delivery.resend was sent; nothing was rendered
 	// How long the parts of the attempt took, in microseconds; 0: not done, or not
 	// measured.
-	RenderUs      int64 `protobuf:"varint,15,opt,name=render_us,json=renderUs,proto3" json:"render_us,omitempty"` // the template
-	SendUs        int64 `protobuf:"varint,16,opt,name=send_us,json=sendUs,proto3" json:"send_us,omitempty"`       // the calls to the vendor, from the first to the last answer
+	RenderUs int64 `protobuf:"varint,15,opt,name=render_us,json=renderUs,proto3" json:"render_us,omitempty"` // the template
+	SendUs   int64 `protobuf:"varint,16,opt,name=send_us,json=sendUs,proto3" json:"send_us,omitempty"`       // the calls to the vendor, from the first to the last answer
+	// With AMBIGUOUS: the message carried a key by which the vendor, for so long,
+	// shows it only once however often it is sent. Within this time from the
+	// acceptance of the event the attempt does not count in retry.ambiguous.
+	DedupForMs    int64 `protobuf:"varint,17,opt,name=dedup_for_ms,json=dedupForMs,proto3" json:"dedup_for_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1794,6 +1798,13 @@ func (x *Report) GetRenderUs() int64 {
 func (x *Report) GetSendUs() int64 {
 	if x != nil {
 		return x.SendUs
+	}
+	return 0
+}
+
+func (x *Report) GetDedupForMs() int64 {
+	if x != nil {
+		return x.DedupForMs
 	}
 	return 0
 }
@@ -3015,7 +3026,7 @@ const file_provider_proto_rawDesc = "" +
 	"\x06now_ms\x18\a \x01(\x03R\x05nowMs\"Q\n" +
 	"\x06Result\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x04R\x06ticket\x12/\n" +
-	"\x06report\x18\x02 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xd8\x04\n" +
+	"\x06report\x18\x02 \x01(\v2\x17.relay.plugin.v1.ReportR\x06report\"\xfa\x04\n" +
 	"\x06Report\x122\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x18.relay.plugin.v1.VerdictR\averdict\x12$\n" +
 	"\x0eretry_after_ms\x18\x02 \x01(\x03R\fretryAfterMs\x12\x18\n" +
@@ -3033,7 +3044,9 @@ const file_provider_proto_rawDesc = "" +
 	"\x06resend\x18\r \x01(\fR\x06resend\x12\x16\n" +
 	"\x06resent\x18\x0e \x01(\bR\x06resent\x12\x1b\n" +
 	"\trender_us\x18\x0f \x01(\x03R\brenderUs\x12\x17\n" +
-	"\asend_us\x18\x10 \x01(\x03R\x06sendUs\"\xc4\x01\n" +
+	"\asend_us\x18\x10 \x01(\x03R\x06sendUs\x12 \n" +
+	"\fdedup_for_ms\x18\x11 \x01(\x03R\n" +
+	"dedupForMs\"\xc4\x01\n" +
 	"\x04Step\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vduration_ms\x18\x02 \x01(\x03R\n" +

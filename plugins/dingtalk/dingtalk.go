@@ -108,8 +108,14 @@ func (r *robot) Send(ctx context.Context, d *plugin.Delivery, req *plugin.Reques
 	if r.secret != "" && errors.Is(err, errTimestamp) {
 		report, _ = r.attempt(ctx, d, req)
 	}
+	report.DedupFor = uuidFor
 	return report
 }
+
+// uuidFor is how long DingTalk surely knows a msgUuid again. Unconfirmed: its
+// document says that a message may be sent again after a timeout with the same
+// one, and not for how long.
+const uuidFor = 5 * time.Minute
 
 // attempt signs and sends once. The error is errTimestamp or nil.
 func (r *robot) attempt(ctx context.Context, d *plugin.Delivery, req *plugin.Request) (relay.Report, error) {

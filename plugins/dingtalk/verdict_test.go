@@ -123,6 +123,9 @@ func TestVerdicts(t *testing.T) {
 		if got.Verdict != now.verdict || got.RetryAfter != now.wait || got.Probe != now.probe {
 			t.Errorf("%d %s: got %s, wait %s, probe %v (%s); want %s, %s, %v", now.status, now.body, got.Verdict, got.RetryAfter, got.Probe, got.Error, now.verdict, now.wait, now.probe)
 		}
+		if got.Verdict == relay.Ambiguous && got.DedupFor != uuidFor {
+			t.Errorf("%d %s: a repeat is known for %s", now.status, now.body, got.DedupFor)
+		}
 		if (got.Error == "") != (got.Verdict == relay.Delivered) {
 			t.Errorf("%d %s: error %q", now.status, now.body, got.Error)
 		}

@@ -93,6 +93,10 @@ func nonce(delivery string) string {
 	return base32.StdEncoding.EncodeToString(sum[:])[:25]
 }
 
+// nonceFor is how long Discord surely knows a nonce again. Its document says "the
+// past few minutes".
+const nonceFor = 2 * time.Minute
+
 const noUser = "not the id of a Discord user, which is a number such as 80351110224678912 " +
 	"(switch on Developer Mode in Discord, right-click the person, Copy User ID)"
 
@@ -111,6 +115,7 @@ func (d *direct) Send(ctx context.Context, to *plugin.Delivery, r *plugin.Reques
 			}
 		}
 		_, code, report := d.bot.do(ctx, calls, createMessage, d.bot.request(http.MethodPost, messagesIn(chat), r.Body))
+		report.DedupFor = nonceFor
 		if code != unknownChannel && code != missingAccess {
 			return calls.Report(report)
 		}

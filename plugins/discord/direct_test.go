@@ -133,7 +133,7 @@ func TestNonce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := d.Send(ctx, to(user, "0199"), req); got.Verdict != relay.Ambiguous || !strings.HasPrefix(got.Error, "timeout") {
+	if got := d.Send(ctx, to(user, "0199"), req); got.Verdict != relay.Ambiguous || got.DedupFor != nonceFor || !strings.HasPrefix(got.Error, "timeout") {
 		t.Errorf("unanswered: got %+v", got)
 	}
 	release()

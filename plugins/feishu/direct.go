@@ -85,8 +85,11 @@ type oneToOne struct {
 	Receiver string `json:"receive_id"`
 	MsgType  string `json:"msg_type"`
 	Content  string `json:"content"`        // JSON
-	UUID     string `json:"uuid,omitempty"` // within an hour, one message at most comes of all with the same
+	UUID     string `json:"uuid,omitempty"` // within uuidFor, one message at most comes of all with the same
 }
+
+// uuidFor is how long Feishu knows a uuid again ("Send message", uuid).
+const uuidFor = time.Hour
 
 // Compose implements [plugin.Destination]. The token comes with [direct.Send].
 func (d *direct) Compose(delivery *plugin.Delivery, r relay.Rendered) (*plugin.Request, error) {
@@ -165,6 +168,7 @@ func (d *direct) Send(ctx context.Context, delivery *plugin.Delivery, r *plugin.
 			report, _ = d.attempt(ctx, calls, delivery, named)
 		}
 	}
+	report.DedupFor = uuidFor
 	return calls.Report(report)
 }
 

@@ -255,8 +255,8 @@ func TestLostAnswers(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-arrived; cancel() }()
-	if got := d.Send(ctx, toAnn(), req); got.Verdict != relay.Ambiguous {
-		t.Errorf("got %s: %s", got.Verdict, got.Error)
+	if got := d.Send(ctx, toAnn(), req); got.Verdict != relay.Ambiguous || got.DedupFor != time.Hour {
+		t.Errorf("got %+v", got)
 	}
 	// An answer that is held comes in the end.
 	release := v.Hold("hello")

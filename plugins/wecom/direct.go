@@ -65,12 +65,16 @@ func (d *direct) Send(ctx context.Context, delivery *plugin.Delivery, r *plugin.
 			"%q is not a member's userid (账号); set ids.wecom, or wecom in people, to the one that the admin console shows", post.Cut(delivery.User, 100))}
 	}
 	calls := d.app.client.Calls(d.masker)
-	return calls.Report(d.app.withToken(ctx, calls, sendCall, r.Body, func(got reply, err error) relay.Report {
+	report := d.app.withToken(ctx, calls, sendCall, r.Body, func(got reply, err error) relay.Report {
 		if err != nil {
-			return post.Failed(err) // ambiguous, although a check for duplicates makes another try harmless
+			return post.Failed(err)
 		}
 		return got.sent(delivery.Attempt, r.Body, time.Now())
-	}))
+	})
+	if checksDuplicates(r.Body) {
+		report.DedupFor = duplicateInterval * time.Second
+	}
+	return calls.Report(report)
 }
 
 // sent is what the answer to message/send means for its one recipient.

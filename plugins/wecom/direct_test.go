@@ -426,7 +426,7 @@ func TestLostAnswer(t *testing.T) {
 		}
 	}
 	cancel(errors.New("timeout"))
-	if got := <-done; got.Verdict != relay.Ambiguous {
+	if got := <-done; got.Verdict != relay.Ambiguous || got.DedupFor != 4*time.Hour {
 		t.Errorf("got %+v", got)
 	}
 	release()
