@@ -45,6 +45,8 @@ type statements struct {
 	secureText                  *statement
 }
 
+// A limit is LIMIT 0 + ?: of a parameter alone SQLite makes a plan for its value,
+// and so prepares the statement anew for every call (a quarter of a step).
 func prepareStatements(c *conn) (*statements, error) {
 	s := &statements{}
 	for _, p := range []struct {
@@ -93,7 +95,7 @@ func prepareStatements(c *conn) (*statements, error) {
 			AND NOT EXISTS (SELECT 1 FROM deliveries AS o INDEXED BY deliveries_event WHERE o.event_seq = d.event_seq AND o.destination = d.destination
 				AND (o.fell_back = 1 OR o.direct = 1 AND o.late = 0
 				AND (o.state IN ('delivered', 'sending') OR o.state = 'skipped' AND o.user <> '')))
-			LIMIT ?`},
+			LIMIT 0 + ?`},
 		{&s.accepted, `SELECT created FROM events WHERE seq = ?`},
 		{&s.source, `SELECT event_seq, destination, provider, direct, recipient, finished IS NOT NULL, id FROM deliveries WHERE id = ?`},
 		{&s.sourceBySeq, `SELECT event_seq, destination, provider, direct, recipient, finished IS NOT NULL, id FROM deliveries WHERE seq = ?`},
@@ -103,7 +105,7 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.due, `SELECT d.seq, d.id, d.provider, d.recipient, d.attempts, d.ambiguous, d.created, d.waited, d.due, e.id, e.type, e.body,
 			d.user, d.event_seq, d.fallback, e.trace
 			FROM deliveries AS d INDEXED BY deliveries_open CROSS JOIN events AS e ON e.seq = d.event_seq
-			WHERE d.destination = ? AND d.direct = ? AND d.late = ? AND d.finished IS NULL AND d.state = 'pending' ORDER BY d.due, d.seq LIMIT ?`},
+			WHERE d.destination = ? AND d.direct = ? AND d.late = ? AND d.finished IS NULL AND d.state = 'pending' ORDER BY d.due, d.seq LIMIT 0 + ?`},
 		{&s.claim, `UPDATE deliveries INDEXED BY deliveries_open SET state = 'sending', claim = ?, waited = waited + max(0, ? - due), updated = ?, paced = ?
 			WHERE destination = ? AND direct = ? AND late = ? AND finished IS NULL AND state = 'pending' AND (due, seq) <= (?, ?)`},
 
@@ -113,16 +115,16 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.remove, `INSERT OR REPLACE INTO removals (destination, part, reason, since) VALUES (?, ?, ?, ?)`},
 		{&s.restore, `DELETE FROM removals WHERE destination = ? AND part = ?`},
 		{&s.waiting, `SELECT seq, event_seq, fallback, late FROM deliveries INDEXED BY deliveries_open
-			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' ORDER BY late, due, seq LIMIT ?`},
+			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' ORDER BY late, due, seq LIMIT 0 + ?`},
 		{&s.bury, `UPDATE deliveries SET state = 'dead', reason = ?, updated = ?, finished = ? WHERE seq = ?`},
 		{&s.anyOpen, `SELECT 1 FROM deliveries INDEXED BY deliveries_open WHERE destination = ? AND direct = ? AND finished IS NULL LIMIT 1`},
 		{&s.heldLong, `SELECT seq, event_seq, fallback, replay_of IS NOT NULL FROM deliveries INDEXED BY deliveries_open
-			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' AND due <= ? ORDER BY due, seq LIMIT ?`},
+			WHERE destination = ? AND direct = ? AND finished IS NULL AND state = 'pending' AND due <= ? ORDER BY due, seq LIMIT 0 + ?`},
 		{&s.expire, `UPDATE deliveries SET state = 'expired', reason = ?, updated = ?, finished = ? WHERE seq = ?`},
 
-		{&s.finished, `SELECT seq, event_seq FROM deliveries INDEXED BY deliveries_finished WHERE finished < ? ORDER BY finished LIMIT ?`},
+		{&s.finished, `SELECT seq, event_seq FROM deliveries INDEXED BY deliveries_finished WHERE finished < ? ORDER BY finished LIMIT 0 + ?`},
 		{&s.unwanted, `SELECT seq FROM events INDEXED BY events_unwanted WHERE deliveries = 0 AND created < ?
-			AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq) ORDER BY created LIMIT ?`},
+			AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq) ORDER BY created LIMIT 0 + ?`},
 		{&s.dropDelivery, `DELETE FROM deliveries WHERE seq = ?`},
 		{&s.dropAttempts, `DELETE FROM attempts WHERE key >= ? AND key < ?`},
 		{&s.hasDelivery, `SELECT 1 FROM deliveries WHERE event_seq = ? LIMIT 1`},
@@ -144,10 +146,10 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.mark, `SELECT value FROM meta WHERE name = ?`},
 		{&s.setMark, `UPDATE meta SET value = ? WHERE name = ?`},
 		{&s.unindexed, `SELECT d.seq, d.created, d.destination, e.type, e.title, e.key, d.recipient
-			FROM deliveries AS d CROSS JOIN events AS e ON e.seq = d.event_seq WHERE d.seq > ? ORDER BY d.seq LIMIT ?`},
+			FROM deliveries AS d CROSS JOIN events AS e ON e.seq = d.event_seq WHERE d.seq > ? ORDER BY d.seq LIMIT 0 + ?`},
 		{&s.indexedOne, `SELECT d.seq, d.created, d.destination, e.type, e.title, e.key, d.recipient
 			FROM deliveries AS d CROSS JOIN events AS e ON e.seq = d.event_seq WHERE d.seq = ?`},
-		{&s.unindexedEvents, `SELECT seq, created, type, source FROM events WHERE seq > ? ORDER BY seq LIMIT ?`},
+		{&s.unindexedEvents, `SELECT seq, created, type, source FROM events WHERE seq > ? ORDER BY seq LIMIT 0 + ?`},
 		{&s.eventFacets, `SELECT type, source FROM events WHERE seq = ?`},
 		{&s.addText, `INSERT INTO log_text (rowid, text, recipient) VALUES (?, ?, ?)`},
 		{&s.dropText, `INSERT INTO log_text (log_text, rowid, text, recipient) VALUES ('delete', ?, ?, ?)`},
