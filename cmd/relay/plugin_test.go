@@ -32,6 +32,9 @@ import (
 // TestBuiltInProvidersPassTheKit checks what is asked of third parties on
 // relay's own plugins.
 func TestBuiltInProvidersPassTheKit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel() // it mostly waits
 	executable, err := exec.LookPath("relay")
 	if err != nil {
@@ -83,6 +86,9 @@ func needsNode(t *testing.T) {
 // word: build it, check it, put it into the directory, see a message arrive;
 // then changes it, and sees the change arrive without a restart.
 func TestPluginFromScaffoldToMessage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel() // it mostly waits
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -129,6 +135,9 @@ func TestPluginFromScaffoldToMessage(t *testing.T) {
 // TestExamplePluginInGo runs the tests of the example, which is a module of its
 // own, and follows its README.
 func TestExamplePluginInGo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel() // it mostly waits
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -256,6 +265,9 @@ func (n named) Open(plugin.Settings) (plugin.Destination, []plugin.Problem) { re
 // TestBadPluginsAreNamed is the table of what can be wrong with a plugin: relay
 // says what, about which file, and what to do, and everything else goes on.
 func TestBadPluginsAreNamed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel() // it mostly waits
 	h := newHook(t)
 	dir := workDir(t, nil)

@@ -90,6 +90,9 @@ func wire(t *testing.T, h *hook, ill *atomic.Bool) string {
 // TestVendorsFail has vendors that fail in every way for half a minute, beside
 // one that is well and must not notice.
 func TestVendorsFail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel()
 	const (
 		illFor = 30 * time.Second
