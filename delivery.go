@@ -251,8 +251,8 @@ type Pause struct {
 	Settings    string // the revision that the vendor refused: other settings end the pause
 }
 
-// Removal is a part of a destination that the configuration names no more while
-// something waits for it.
+// Removal is a part of a destination that the configuration names no more, or
+// disables, while something waits for it.
 type Removal struct {
 	Lane
 	Reason string

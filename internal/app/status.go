@@ -115,7 +115,7 @@ func (a *App) Destinations(ctx context.Context) ([]api.Destination, error) {
 				out.State, out.Reason = "paused", unavailable
 			}
 			for _, p := range pauses {
-				if p.Destination == d.Name && p.Part == part {
+				if p.Destination == d.Name && p.Part == part && !(p.Unavailable && unavailable != "") { // the latter says why
 					out.State, out.Reason = "paused", p.Reason
 				}
 			}

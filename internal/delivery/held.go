@@ -57,10 +57,24 @@ const expireStep = 200
 // expiryDue is when a held lane is looked through for what was held too long;
 // zero: never.
 func (l *lane) expiryDue() time.Time {
-	if l.gate.pause == nil || l.HoldFor <= 0 || !l.known {
+	since, _ := l.held()
+	if since.IsZero() || l.HoldFor <= 0 {
 		return time.Time{}
 	}
-	return later(l.expireAt, l.gate.pause.Since.Add(l.HoldFor))
+	return later(l.expireAt, since.Add(l.HoldFor))
+}
+
+// held is since when and why what waits for a lane that is named is held; zero:
+// it is not.
+func (l *lane) held() (since time.Time, reason string) {
+	switch {
+	case !l.known:
+	case l.gate.pause != nil:
+		return l.gate.pause.Since, l.gate.pause.Reason
+	case l.removed != nil:
+		return l.removed.Since, l.removed.Reason
+	}
+	return time.Time{}, ""
 }
 
 // expireHeld ends what has been held for longer than HoldFor, in small steps.
@@ -71,8 +85,9 @@ func (e *Engine) expireHeld(ctx context.Context, now time.Time) error {
 			continue
 		}
 		l.expireAt = now.Add(fallBackEvery)
+		_, reason := l.held()
 		n, fell, err := e.o.Store.Expire(ctx, l.lane(), now.Add(-l.HoldFor),
-			fmt.Sprintf("held for more than %s: %s", l.HoldFor, l.gate.pause.Reason), expireStep)
+			fmt.Sprintf("held for more than %s: %s", l.HoldFor, reason), expireStep)
 		if errors.Is(err, relay.ErrDiskFull) {
 			continue
 		}
@@ -80,7 +95,7 @@ func (e *Engine) expireHeld(ctx context.Context, now time.Time) error {
 			return fmt.Errorf("expire what %s holds: %w", l.Name, err)
 		}
 		if n > 0 {
-			e.o.Logger.Warn("held deliveries expired", "destination", l.Name, "part", l.lane().Part, "count", n, "reason", l.gate.pause.Reason)
+			e.o.Logger.Warn("held deliveries expired", "destination", l.Name, "part", l.lane().Part, "count", n, "reason", reason)
 		}
 		if n == expireStep {
 			l.expireAt = now // there are more; others come first

@@ -24,7 +24,7 @@ type lane struct {
 
 	fallBackAt time.Time // while it is held: when its events are looked through next
 
-	removed   *relay.Removal // something waits, and the configuration names it no more
+	removed   *relay.Removal // something waits, and the configuration names it no more or disables it
 	buryAt    time.Time      // what waits ends not before
 	expireAt  time.Time      // the same, for what is held too long
 	downSince time.Time      // its plugin takes nothing since then
@@ -154,14 +154,14 @@ func (l *lane) hold(until time.Time) {
 	}
 }
 
-// held reports whether the vendor asked to wait.
-func (l *lane) held(now time.Time) bool {
+// told reports whether the vendor asked to wait.
+func (l *lane) told(now time.Time) bool {
 	return slices.ContainsFunc(l.ledgers, func(shared *ledger) bool { return now.Before(shared.closed) })
 }
 
 // mayFeed reports whether what is claimed of the lane may start.
 func (e *Engine) mayFeed(l *lane) bool {
-	return (l.mayStart() || l.gate.probing == l) && !e.stopping && !l.held(e.o.Now())
+	return (l.mayStart() || l.gate.probing == l) && !e.stopping && !l.told(e.o.Now())
 }
 
 // feed starts what is queued as slots are free, and gives back what may not

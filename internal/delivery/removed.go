@@ -29,15 +29,18 @@ func (e *Engine) SetRemovedGrace(d time.Duration) {
 	})
 }
 
-// retire holds what waits for lanes that the configuration does not name, and
-// ends it when its time of grace is over: a rename or a bad edit that is undone
-// in time loses nothing.
+// disabled is the reason of what is held because its destination is disabled.
+const disabled = "destination disabled"
+
+// retire holds what waits for lanes that the configuration disables or does not
+// name. Of the latter it ends it when its time of grace is over: a rename or a
+// bad edit that is undone in time loses nothing.
 func (e *Engine) retire(ctx context.Context, now time.Time) error {
 	if !e.configured {
 		return nil
 	}
 	for key, l := range e.lanes {
-		if l.known || l.due.IsZero() && l.removed == nil {
+		if l.known && !l.Disabled || l.due.IsZero() && l.removed == nil {
 			continue
 		}
 		if why := e.removedReason(l); l.removed == nil || l.removed.Reason != why {
@@ -45,7 +48,7 @@ func (e *Engine) retire(ctx context.Context, now time.Time) error {
 				return err
 			}
 		}
-		if now.Before(l.removedUntil(e.removedGrace)) || now.Before(l.buryAt) {
+		if l.known || now.Before(l.removedUntil(e.removedGrace)) || now.Before(l.buryAt) {
 			continue
 		}
 		channel := e.lanes[relay.Channel(l.Name)]
@@ -73,8 +76,11 @@ func (e *Engine) retire(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// removedReason says what of a destination is gone.
+// removedReason says what of a destination is gone, or that it is disabled.
 func (e *Engine) removedReason(l *lane) string {
+	if l.known {
+		return disabled
+	}
 	for _, other := range e.lanes {
 		if other.known && other.Name == l.Name {
 			if l.Part == relay.PartDirect {
@@ -90,22 +96,25 @@ func (e *Engine) removedReason(l *lane) string {
 // out again that it is not named.
 func (e *Engine) remove(ctx context.Context, l *lane, why string, now time.Time) error {
 	r := relay.Removal{Lane: l.lane(), Reason: why, Since: now}
-	if l.removed != nil {
-		r.Since = l.removed.Since
+	if l.removed != nil && !l.known && l.removed.Reason != disabled {
+		r.Since = l.removed.Since // the same absence, in other words
 	}
 	l.removed = &r
-	until := l.removedUntil(e.removedGrace).UTC().Format(time.RFC3339)
-	e.o.Logger.Warn("what waits is held", "destination", l.Name, "part", r.Part, "reason", why, "until", until,
-		"hint", "name it in the configuration again before then, and it goes on")
+	if l.known {
+		e.o.Logger.Info("what waits is held", "destination", l.Name, "part", r.Part, "reason", why)
+	} else {
+		e.o.Logger.Warn("what waits is held", "destination", l.Name, "part", r.Part, "reason", why,
+			"until", l.removedUntil(e.removedGrace).UTC().Format(time.RFC3339), "hint", "name it in the configuration again before then, and it goes on")
+	}
 	if err := e.o.Store.Remove(ctx, r); err != nil && !errors.Is(err, relay.ErrDiskFull) {
 		return fmt.Errorf("hold what waits for %s: %w", l.Name, err)
 	}
 	return nil
 }
 
-// restore lets a lane go on that is named again.
+// restore lets a lane go on that is named and enabled again.
 func (e *Engine) restore(ctx context.Context, l *lane) error {
-	if l.removed == nil {
+	if l.removed == nil || l.Disabled {
 		return nil
 	}
 	if err := e.o.Store.Restore(ctx, l.lane()); err != nil {

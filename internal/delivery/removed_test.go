@@ -65,6 +65,59 @@ func TestRemovedDestination(t *testing.T) {
 	})
 }
 
+// What waits for a disabled destination is held like any other, and has its time
+// of grace in full if the destination is taken out then.
+func TestDisabledDestination(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		off, busy := destination("d"), true
+		off.Disabled = true
+		w := newWorld(t, func(relay.Claimed) relay.Report {
+			if busy {
+				return relay.Report{Verdict: relay.Temporary, Error: "busy"}
+			}
+			return relay.Report{Verdict: relay.Delivered}
+		}, destination("d"))
+		defer func() { w.close() }()
+		id := w.accept("d")[0]
+		settle(time.Second)
+		held := func(what, reason string) {
+			t.Helper()
+			if got := w.delivery(id); got.State != relay.StateHeld || got.Reason != reason {
+				t.Errorf("%s: %s (%s), want held (%s)", what, got.State, got.Reason, reason)
+			}
+		}
+		w.engine.SetDestinations([]delivery.Destination{off})
+		settle(30 * time.Hour)
+		held("disabled", "destination disabled")
+		w.close()
+		w.start(off)
+		settle(time.Second)
+		held("after a restart", "destination disabled")
+		w.engine.SetDestinations(nil)
+		settle(23 * time.Hour)
+		held("taken out", "destination removed")
+		w.engine.SetDestinations([]delivery.Destination{off})
+		settle(23 * time.Hour)
+		held("back and disabled", "destination disabled")
+		busy = false
+		w.engine.SetDestinations([]delivery.Destination{destination("d")})
+		settle(time.Second)
+		if got := w.delivery(id); got.State != relay.StateDelivered {
+			t.Errorf("enabled: %s (%s)", got.State, got.Reason)
+		}
+
+		// What is held for too long expires here, too.
+		busy, off.HoldFor = true, time.Hour
+		id = w.accept("d")[0]
+		settle(time.Second)
+		w.engine.SetDestinations([]delivery.Destination{off})
+		settle(2 * time.Hour)
+		if got := w.delivery(id); got.State != relay.StateExpired || got.Reason != "held for more than 1h0m0s: destination disabled" {
+			t.Errorf("held for long: %s (%s)", got.State, got.Reason)
+		}
+	})
+}
+
 // A delivery in flight ends as it began, and what a long backlog holds ends in
 // small steps.
 func TestRemovedDestinationWithABacklog(t *testing.T) {
