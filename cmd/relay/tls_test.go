@@ -40,8 +40,9 @@ func TestCertificateIsRotated(t *testing.T) {
 	cert, key := certificate(t, 1)
 	dir := workDir(t, map[string]string{
 		"cert.pem": cert, "key.pem": key,
-		"relay.yaml": "server: {listen: 127.0.0.1:0, tls: {cert: cert.pem, key: key.pem}}\nstore: {path: ./store}\n",
 	})
+	writeFile(t, filepath.Join(dir, "relay.yaml"), fmt.Sprintf(
+		"server: {listen: [127.0.0.1:0, 'unix://%s/relay.sock'], tls: {cert: cert.pem, key: key.pem}}\nstore: {path: ./store}\n", dir))
 	p := startRelay(t, dir)
 	address := strings.TrimPrefix(p.base, "http://")
 	shown := func() int64 {
@@ -52,6 +53,13 @@ func TestCertificateIsRotated(t *testing.T) {
 	}
 	if got := shown(); got != 1 {
 		t.Fatalf("certificate %d is shown", got)
+	}
+	insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+	answer, err := insecure.Get("https://" + address + "/healthz")
+	must(t, err)
+	answer.Body.Close()
+	if answer.ProtoMajor != 2 || answer.StatusCode != http.StatusOK {
+		t.Errorf("over HTTP/2: %s %s", answer.Proto, answer.Status)
 	}
 	// relay's own commands trust the certificate that the file names.
 	writeFile(t, filepath.Join(dir, "client.yaml"), strings.Replace("server: {listen: ADDRESS, tls: {cert: cert.pem, key: key.pem}}\n", "ADDRESS", address, 1))

@@ -138,7 +138,10 @@ func (a *App) handler() http.Handler {
 
 // tls is what HTTPS is served with.
 func (a *App) tls() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	// Named here, because a server that listens on a socket first offers HTTP/2
+	// otherwise without speaking it.
+	protocols := []string{"h2", "http/1.1"}
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return &a.current.Load().cfg.Server.TLS.Certificate, nil // whether there is one is not for a reload
 	}}
 }
