@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -88,7 +87,7 @@ func TestDirectMessages(t *testing.T) {
 			if len(sent) != 1 || sent[0].User != user {
 				t.Fatalf("got %v", sent)
 			}
-			golden(t, filepath.Join("direct", name), []byte(sent[0].Body))
+			plugintest.Golden(t, "direct/"+name, []byte(sent[0].Body), *update)
 			if len(got.Steps) != 1 || got.Steps[0].Name != createDM || got.Request.URL != v.URL+"/api/v10/channels/9"+user+"/messages" || got.Request.Body != sent[0].Body {
 				t.Errorf("the log has %+v", got)
 			}

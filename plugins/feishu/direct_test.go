@@ -11,6 +11,7 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 	"github.com/relay-sidecar/relay/plugins/feishu/feishutest"
 )
 
@@ -111,7 +112,7 @@ func TestDirectGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "direct/"+name, req.Body)
+			plugintest.Golden(t, "direct/"+name, req.Body, *update)
 			if got := d.Send(t.Context(), to, req); got.Verdict != relay.Delivered {
 				t.Errorf("got %s: %s", got.Verdict, got.Error)
 			}

@@ -1,17 +1,15 @@
 package feishu
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -48,31 +46,6 @@ func send(t testing.TB, w *webhook, d *plugin.Delivery, r relay.Rendered) relay.
 		t.Fatalf("compose: %v", err)
 	}
 	return w.Send(t.Context(), d, req)
-}
-
-func golden(t *testing.T, file string, body []byte) {
-	t.Helper()
-	var got bytes.Buffer
-	if err := json.Indent(&got, body, "", "  "); err != nil {
-		t.Fatalf("%v: %s", err, body)
-	}
-	got.WriteByte('\n')
-	file = filepath.Join("testdata", file+".json")
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("%s: got:\n%s\nwant:\n%s", file, got.String(), want)
-	}
 }
 
 func portable(m relay.Message) relay.Rendered { return relay.Rendered{Portable: &m} }
@@ -121,7 +94,7 @@ func TestGolden(t *testing.T) {
 	for name, r := range messages() {
 		t.Run(name, func(t *testing.T) {
 			w := open(t, settings{URL: b.url()}, "")
-			golden(t, name, compose(t, w, r))
+			plugintest.Golden(t, name, compose(t, w, r), *update)
 			if got := send(t, w, &plugin.Delivery{Attempt: 1}, r); got.Verdict != relay.Delivered {
 				t.Errorf("got %s: %s", got.Verdict, got.Error)
 			}

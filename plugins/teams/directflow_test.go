@@ -2,7 +2,6 @@ package teams
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -97,7 +96,7 @@ func TestGoldenDirect(t *testing.T) {
 			if r.Native == nil {
 				refuse(t, first.Body)
 			}
-			golden(t, filepath.Join("direct", kind+"_"+name), first.Body)
+			plugintest.Golden(t, "direct/"+kind+"_"+name, first.Body, *update)
 		}
 	}
 	if req, _ := bot.Compose(delivery(annID, 1), relay.Rendered{Text: "x"}); req.URL != v.URL+"/teams/v3/conversations/%7Bchat%7D/activities" || req.Method != "POST" || req.Header.Get("Authorization") != "" {

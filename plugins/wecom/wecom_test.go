@@ -1,14 +1,11 @@
 package wecom
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +20,7 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -152,32 +150,9 @@ func messages() map[string]relay.Rendered {
 	}
 }
 
-func golden(t *testing.T, name string, r relay.Rendered) {
-	t.Helper()
-	var got bytes.Buffer
-	if err := json.Indent(&got, compose(t, r), "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	got.WriteByte('\n')
-	file := filepath.Join("testdata", name+".json")
-	if *update {
-		_ = os.MkdirAll(filepath.Dir(file), 0o755)
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)
-	}
-}
-
 func TestGolden(t *testing.T) {
 	for name, r := range messages() {
-		t.Run(name, func(t *testing.T) { golden(t, name, r) })
+		t.Run(name, func(t *testing.T) { plugintest.Golden(t, name, compose(t, r), *update) })
 	}
 }
 
