@@ -76,7 +76,8 @@ type Call struct {
 type Vendor struct {
 	URL string // http://127.0.0.1:<port>
 
-	mux *http.ServeMux
+	mux    *http.ServeMux
+	server *httptest.Server
 
 	mu     sync.Mutex // guards the fields below
 	calls  []Call
@@ -101,21 +102,25 @@ type fault struct {
 // NewVendor starts a server that knows no step yet.
 func NewVendor(t testing.TB) *Vendor {
 	v := &Vendor{mux: http.NewServeMux()}
-	server := httptest.NewServer(v.mux)
-	t.Cleanup(func() {
-		v.mu.Lock()
-		for _, h := range v.holds {
-			h.release()
-		}
-		v.mu.Unlock()
-		server.Close() // waits for its calls
-	})
-	v.URL = server.URL
+	v.server = httptest.NewServer(v.mux)
+	t.Cleanup(v.Close)
+	v.URL = v.server.URL
 	return v
 }
 
+// Close ends the server before its test does: nobody listens any more.
+func (v *Vendor) Close() {
+	v.mu.Lock()
+	for _, h := range v.holds {
+		h.release()
+	}
+	v.mu.Unlock()
+	v.server.Close() // waits for its calls
+}
+
 // Handle serves a step. The pattern is that of [http.ServeMux]; the handler
-// gets the body read already, and may read it again.
+// gets the body read already, and may read it again. Nil is for a step whose
+// every call is answered by Fail.
 func (v *Vendor) Handle(step, pattern string, answer func(w http.ResponseWriter, r *http.Request, body []byte)) {
 	v.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -125,9 +130,9 @@ func (v *Vendor) Handle(step, pattern string, answer func(w http.ResponseWriter,
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if fail := v.note(Call{step, r.Method, r.URL.RequestURI(), r.Header.Clone(), string(body)}); fail != nil {
 			fail(w, r)
-			return
+		} else if answer != nil {
+			answer(w, r, body)
 		}
-		answer(w, r, body)
 	})
 }
 

@@ -1,13 +1,12 @@
 package custom
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/relay-sidecar/relay"
@@ -202,55 +201,25 @@ func TestVerdicts(t *testing.T) {
 
 func TestNothingLeaks(t *testing.T) {
 	const secret, key, short = "S3cretPathOfTheHook", "k3y-in-the-query", "abc"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	url := strings.Replace(receiver.URL, "http://", "http://user:passw0rd@", 1) + "/" + secret + "?key=" + key
-	target := settings{URL: url, Headers: map[string]string{"X-Api-Key": "header-s3cret", "X-Short": short}}
-	secrets := []string{secret, key, "passw0rd", "header-s3cret", `:"` + short}
-	send := func(name string) relay.Report {
-		d := mustOpen(t, target)
-		req, err := d.Compose(&plugin.Delivery{Event: json.RawMessage(bare)}, relay.Rendered{Text: "see " + url + " header-s3cret"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		report := d.Send(t.Context(), &plugin.Delivery{}, req)
-		var b bytes.Buffer
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false)
-		if err := e.Encode(report); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range secrets {
-			if strings.Contains(b.String(), s) {
-				t.Errorf("%s: the report shows %q: %s", name, s, b.String())
-			}
-		}
-		if want := receiver.URL + "/<secret>"; report.Request.URL != want {
-			t.Errorf("%s: got %q, want %q", name, report.Request.URL, want)
-		}
-		return report
-	}
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Request-Id", r.Header.Get("X-Api-Key"))
-			w.Header().Set("Location", url)
-			w.WriteHeader(302)
-			_, _ = w.Write([]byte(r.URL.String() + " " + r.Header.Get("Authorization") + " " + url))
+	withPassword := func(url string) string { return strings.Replace(url, "http://", "http://user:passw0rd@", 1) }
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path: "/" + secret + "?key=" + key,
+		Open: func(url string) plugin.Destination {
+			return mustOpen(t, settings{URL: withPassword(url), Headers: map[string]string{"X-Api-Key": "header-s3cret", "X-Short": short}})
 		},
-		"echoed in a message": func(w http.ResponseWriter, r *http.Request) {
-			body, _ := json.Marshal(map[string]any{"code": 1, "message": "no such hook: " + r.URL.String()})
-			_, _ = w.Write(body)
+		Secrets: []string{secret, key, "passw0rd", "header-s3cret", `:"` + short},
+		Answers: map[string]http.HandlerFunc{
+			"with the password": func(w http.ResponseWriter, r *http.Request) {
+				url := withPassword("http://" + r.Host + r.RequestURI)
+				w.Header().Set("Location", url)
+				w.WriteHeader(302)
+				_, _ = io.WriteString(w, r.Header.Get("Authorization")+" "+url)
+			},
+			"in a message": func(w http.ResponseWriter, r *http.Request) {
+				_ = json.NewEncoder(w).Encode(map[string]any{"code": 1, "message": "no such hook: " + r.URL.String()})
+			},
 		},
-		"connection broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-	} {
-		answer.Store(&a)
-		send(name)
-	}
-	receiver.Close()
-	if report := send("refused"); report.Verdict != relay.Temporary {
-		t.Errorf("refused: got %s", report.Verdict)
-	}
+	})
 }
 
 func BenchmarkCompose(b *testing.B) {

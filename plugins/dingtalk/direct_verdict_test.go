@@ -88,7 +88,7 @@ func TestDirectVerdicts(t *testing.T) {
 		with(v, stepSend, c)
 		to := toAnn()
 		to.Attempt = max(c.attempt, 1)
-		got := sendDirect(t, openDirect(t, New(), v.Entry()), to, hello)
+		got := plugintest.Send(t, openDirect(t, New(), v.Entry()), to, hello)
 		if got.Verdict != c.verdict || got.RetryAfter != c.wait || got.Probe != c.probe {
 			t.Errorf("%d %s: got %s, wait %s, probe %v (%s); want %s, %s, %v", c.status, c.body, got.Verdict, got.RetryAfter, got.Probe, got.Error, c.verdict, c.wait, c.probe)
 		}
@@ -103,7 +103,7 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 	d := openDirect(t, New(), v.Entry())
 	v.Fail(stepSend, "", 1, plugintest.Answer(403, `{"requestid":"r","code":"Forbidden.AccessDenied.AccessTokenPermissionDenied","message":"m","accessdenieddetail":{"requiredScopes":["Robot.Message.Send"]}}`))
 	want := "dingtalk answered Forbidden.AccessDenied.AccessTokenPermissionDenied: the app lacks a permission; it needs Robot.Message.Send"
-	if got := sendDirect(t, d, toAnn(), hello); got.Error != want {
+	if got := plugintest.Send(t, d, toAnn(), hello); got.Error != want {
 		t.Errorf("got %q", got.Error)
 	}
 	v.Fail(stepLookUp, "", 1, plugintest.Answer(200, `{"errcode":88,"sub_code":"60011","errmsg":"x"}`))
@@ -165,7 +165,7 @@ func TestCallVerdicts(t *testing.T) {
 		}
 		if c.step == stepToken {
 			with(v, c.step, c.row)
-			if got := sendDirect(t, d, toAnn(), hello); got.Verdict != c.verdict {
+			if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != c.verdict {
 				t.Errorf("%d %s: a message got %s: %s", c.status, c.body, got.Verdict, got.Error)
 			}
 		}
@@ -187,7 +187,7 @@ func TestEachStepCanBeThrottledAndBreak(t *testing.T) {
 			m := lookUp(t, d, annPhone)
 			r := m.Report
 			if step == stepSend {
-				r = sendDirect(t, d, toAnn(), hello)
+				r = plugintest.Send(t, d, toAnn(), hello)
 			}
 			if r.Verdict != relay.Temporary || r.RetryAfter != c.wait || r.Error == "" || m.Keep != 0 && step != stepSend {
 				t.Errorf("%s, %s: got %s, wait %s: %s", step, name, r.Verdict, r.RetryAfter, r.Error)
@@ -198,7 +198,7 @@ func TestEachStepCanBeThrottledAndBreak(t *testing.T) {
 			if m := lookUp(t, d, annPhone); m.User != annUser {
 				t.Errorf("%s, %s: again: %s", step, name, m.Error)
 			}
-			if r := sendDirect(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
+			if r := plugintest.Send(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
 				t.Errorf("%s, %s: again: %s", step, name, r.Error)
 			}
 		}
@@ -237,7 +237,7 @@ func TestLostAnswers(t *testing.T) {
 		d := openDirect(t, New(), v.Entry())
 		r := lookUp(t, d, annPhone).Report
 		if step == stepSend {
-			r = sendDirect(t, d, toAnn(), hello)
+			r = plugintest.Send(t, d, toAnn(), hello)
 		}
 		if r.Verdict != want || r.Error == "" || r.Request == nil {
 			t.Errorf("%s: got %s: %s", step, r.Verdict, r.Error)
@@ -245,7 +245,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 	// Nothing listens: nothing was sent.
 	d := openDirect(t, New(), `{"client_id":"k","client_secret":"secret-of-the-app","api_base":"http://127.0.0.1:1","oapi_base":"http://127.0.0.1:1"}`)
-	if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.Temporary {
+	if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != relay.Temporary {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 	// Out of time before the answer came: the message may be there.
@@ -284,40 +284,29 @@ func TestDirectLeaksNothing(t *testing.T) {
 	tokenOf := func(r *http.Request) string {
 		return r.Header.Get(tokenHeader) + r.URL.Query().Get("access_token")
 	}
-	for name, answer := range map[string]http.HandlerFunc{
-		"echoed": func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			w.Header().Set("X-Request-Id", tokenOf(r)+dingtalktest.ClientSecret)
-			w.Header().Set("Location", "https://example.com/?"+tokenOf(r))
-			w.WriteHeader(400)
-			fmt.Fprintf(w, `{"code":"news","message":"%s %s %s"}`, r.URL.RawQuery, tokenOf(r), dingtalktest.ClientSecret)
-			_, _ = w.Write(body)
-		},
-		"numbered": func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, `{"errcode":60011,"errmsg":"%s %s %s"}`, r.URL.RawQuery, tokenOf(r), dingtalktest.ClientSecret)
-		},
-		"broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, r *http.Request) {
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = io.WriteString(conn, "GARBAGE "+tokenOf(r)+dingtalktest.ClientSecret+"\r\n\r\n")
-			_ = conn.Close()
-		},
-		"a token that breaks off": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "1000")
-			_, _ = io.WriteString(w, `{"accessToken":"acce55-token-of-the-app-0001","expire`)
-		},
-	} {
+	answers := plugintest.Echoes(dingtalktest.ClientSecret)
+	answers["with a code"] = func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(400)
+		fmt.Fprintf(w, `{"code":"news","message":"%s %s %s"}`, r.URL.RawQuery, tokenOf(r), dingtalktest.ClientSecret)
+	}
+	answers["with a number"] = func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"errcode":60011,"errmsg":"%s %s %s"}`, r.URL.RawQuery, tokenOf(r), dingtalktest.ClientSecret)
+	}
+	answers["a token that breaks off"] = plugintest.Answer(200, `{"accessToken":"acce55-token-of-the-app-0001","expire`, "Content-Length", "1000")
+	for name, answer := range answers {
 		for _, step := range newVendor(t).Steps() {
-			v := newVendor(t)
-			v.Fail(step, "", 1, answer)
-			d := openDirect(t, New(), v.Entry())
-			m := lookUp(t, d, annPhone)
-			noSecret(t, name, m.Report, dingtalktest.ClientSecret, "acce55-token")
-			if m.Steps == nil && step != stepToken {
-				t.Errorf("%s: the report has no steps", name)
-			}
-			report := sendDirect(t, d, toAnn(), relay.Rendered{Text: "see " + dingtalktest.ClientSecret})
-			noSecret(t, name, report, dingtalktest.ClientSecret, "acce55-token")
+			t.Run(step+", "+name, func(t *testing.T) {
+				v := newVendor(t)
+				v.Fail(step, "", 1, answer)
+				d := openDirect(t, New(), v.Entry())
+				m := lookUp(t, d, annPhone)
+				plugintest.Masked(t, m.Report, dingtalktest.ClientSecret, "acce55-token")
+				if m.Steps == nil && step != stepToken {
+					t.Error("the report has no steps")
+				}
+				report := plugintest.Send(t, d, toAnn(), relay.Rendered{Text: "see " + dingtalktest.ClientSecret})
+				plugintest.Masked(t, report, dingtalktest.ClientSecret, "acce55-token")
+			})
 		}
 	}
 }

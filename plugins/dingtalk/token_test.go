@@ -36,7 +36,7 @@ func TestTokenIsRefreshed(t *testing.T) {
 				if r = m.Report; m.User != annUser {
 					t.Errorf("%s %s: got %+v", step, body, m)
 				}
-			} else if r = sendDirect(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
+			} else if r = plugintest.Send(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
 				t.Errorf("%s %s: got %s: %s", step, body, r.Verdict, r.Error)
 			}
 			if n := len(v.Calls(stepToken)); n != 2 || !slices.Equal(stepsOf(r), []string{step, stepToken}) {
@@ -50,7 +50,7 @@ func TestTokenThatIsNeverTaken(t *testing.T) {
 	v := newVendor(t)
 	d := openDirect(t, New(), v.Entry())
 	v.Fail(stepSend, "", 100, plugintest.Answer(400, `{"code":"InvalidAuthentication"}`))
-	if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.DestinationRefused || got.Probe {
+	if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != relay.DestinationRefused || got.Probe {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 	if sends, tokens := len(v.Calls(stepSend)), len(v.Calls(stepToken)); sends != 2 || tokens != 2 {
@@ -62,7 +62,7 @@ func TestTokenThatIsNeverTaken(t *testing.T) {
 func TestRefreshTogether(t *testing.T) {
 	v := newVendor(t)
 	d := openDirect(t, New(), v.Entry())
-	if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.Delivered {
+	if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != relay.Delivered {
 		t.Fatal(got.Error)
 	}
 	v.Expire()
@@ -76,7 +76,7 @@ func TestRefreshTogether(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.Delivered {
+			if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != relay.Delivered {
 				t.Errorf("got %s: %s", got.Verdict, got.Error)
 			}
 		})
@@ -155,7 +155,7 @@ func TestDirectTogether(t *testing.T) {
 					t.Errorf("got %+v", m)
 				}
 			}
-			if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.Delivered {
+			if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != relay.Delivered {
 				t.Errorf("got %s: %s", got.Verdict, got.Error)
 			}
 		})

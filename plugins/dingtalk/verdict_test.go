@@ -1,12 +1,12 @@
 package dingtalk
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 const secret = "SECr3tOfTheRobotThatSigns"
@@ -221,74 +222,16 @@ func TestEveryMessageIsTaken(t *testing.T) {
 
 func TestNothingLeaks(t *testing.T) {
 	const token = "S3cretTokenOfTheHook0123456789"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	target := receiver.URL + "/robot/send?access_token=" + token
-	signatures := make(chan string, 1) // of the request that is being answered
-	signature := func(r *http.Request) string {
-		s := r.URL.Query().Get("sign")
-		signatures <- s
-		return s
-	}
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
-			signature := signature(r)
-			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 310000, "errmsg": "sign not match " + signature + " " + r.URL.RawQuery + " " + r.RequestURI + secret})
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path:    "/robot/send?access_token=" + token,
+		Open:    func(hook string) plugin.Destination { return open(t, settings{URL: hook, Secret: secret}) },
+		Secrets: []string{token, secret},
+		Signature: func(c plugintest.Call) string {
+			u, _ := url.Parse(c.URL)
+			return u.Query().Get("sign")
 		},
-		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			signature := signature(r)
-			w.Header().Set("X-Request-Id", token+" "+signature)
-			w.Header().Set("Location", target+"&sign="+signature)
-			w.WriteHeader(302)
-		},
-		"no JSON": func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.WriteString(w, token+" "+signature(r)+" "+secret)
-		},
-		"connection broken": func(_ http.ResponseWriter, r *http.Request) {
-			signature(r)
-			panic(http.ErrAbortHandler)
-		},
-		"nonsense": func(w http.ResponseWriter, r *http.Request) {
-			signature(r)
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = conn.Write([]byte("GARBAGE " + target + secret + "\r\n\r\n"))
-			conn.Close()
-		},
-	} {
-		answer.Store(&a)
-		d := open(t, settings{URL: target, Secret: secret})
-		req, err := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "see " + target + " and " + secret})
-		if err != nil {
-			t.Fatal(err)
-		}
-		report := d.Send(t.Context(), &plugin.Delivery{}, req)
-		noSecret(t, name, report, token, secret, <-signatures)
-	}
-	receiver.Close()
-	d := open(t, settings{URL: target, Secret: secret})
-	req, _ := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
-	report := d.Send(t.Context(), &plugin.Delivery{}, req)
-	noSecret(t, "refused", report, token, secret)
-	if report.Verdict != relay.Temporary || report.Request.URL != receiver.URL+"/<secret>" {
-		t.Errorf("got %s, %q", report.Verdict, report.Request.URL)
-	}
-}
-
-func noSecret(t *testing.T, name string, report relay.Report, secrets ...string) {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(report); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range secrets {
-		if s == "" || strings.Contains(b.String(), s) {
-			t.Errorf("%s: the report shows the secret %q: %s", name, s, b.String())
-		}
-	}
-	if !strings.Contains(b.String(), relay.SecretText) {
-		t.Errorf("%s: nothing was masked: %s", name, b.String())
-	}
+		Answers: map[string]http.HandlerFunc{"with a code": func(w http.ResponseWriter, r *http.Request) {
+			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 310000, "errmsg": "sign not match " + r.URL.Query().Get("sign") + " " + r.URL.RawQuery + " " + r.RequestURI + secret})
+		}},
+	})
 }

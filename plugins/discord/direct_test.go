@@ -60,18 +60,8 @@ func tell(t testing.TB, d plugin.Direct, delivery string, r relay.Rendered) rela
 
 func tellUser(t testing.TB, d plugin.Direct, id, delivery string, r relay.Rendered) relay.Report {
 	t.Helper()
-	req, err := d.Compose(to(id, delivery), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report := d.Send(t.Context(), to(id, delivery), req)
-	text, err := json.Marshal(report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(text), "nStandInStandIn") {
-		t.Errorf("the report shows the token: %s", text)
-	}
+	report := plugintest.Send(t, d, to(id, delivery), r)
+	plugintest.NoSecrets(t, report, "nStandInStandIn")
 	return report
 }
 

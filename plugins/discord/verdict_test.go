@@ -1,18 +1,17 @@
 package discord
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 // TestDelivers sends every kind of message to a receiver that refuses what
@@ -35,11 +34,7 @@ func TestDelivers(t *testing.T) {
 
 func send(t *testing.T, d plugin.Destination, r relay.Rendered) relay.Report {
 	t.Helper()
-	req, err := d.Compose(&plugin.Delivery{}, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.Send(t.Context(), &plugin.Delivery{}, req)
+	return plugintest.Send(t, d, &plugin.Delivery{}, r)
 }
 
 // answers is a receiver that gives the next answer.
@@ -202,57 +197,16 @@ func TestErrorsNameTheFault(t *testing.T) {
 
 func TestNothingLeaks(t *testing.T) {
 	const secret = "S3cretTokenOfTheHook"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	url := receiver.URL + "/api/webhooks/1096510203118669874/" + secret
-	echoed := strings.Replace(url, "/api/", "/api/v10/", 1)
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(400)
-			_, _ = w.Write([]byte(`{"code":50035,"message":"bad ` + echoed + " " + r.URL.String() + " " + secret + `"}`))
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path:    "/api/webhooks/1096510203118669874/" + secret,
+		Open:    func(url string) plugin.Destination { return open(t, settings{URL: url}) },
+		Secrets: []string{secret},
+		Answers: map[string]http.HandlerFunc{
+			"with a code": func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(400)
+				fmt.Fprintf(w, `{"code":50035,"message":"bad http://%s%s %s"}`, r.Host, r.RequestURI, secret)
+			},
+			"in the receipt": plugintest.Answer(200, `{"id":"`+secret+`"}`),
 		},
-		"in the receipt": func(w http.ResponseWriter, r *http.Request) {
-			_, _ = w.Write([]byte(`{"id":"` + secret + `"}`))
-		},
-		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-RateLimit-Bucket", secret)
-			w.Header().Set("Location", echoed)
-			w.WriteHeader(302)
-		},
-		"connection broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = conn.Write([]byte("GARBAGE " + echoed + "\r\n\r\n"))
-			conn.Close()
-		},
-	} {
-		answer.Store(&a)
-		noSecret(t, name, send(t, open(t, settings{URL: url}), relay.Rendered{Text: "see " + secret}), secret)
-	}
-	receiver.Close()
-	report := send(t, open(t, settings{URL: url}), relay.Rendered{Text: "x"})
-	noSecret(t, "refused", report, secret)
-	if report.Verdict != relay.Temporary {
-		t.Errorf("refused: got %s", report.Verdict)
-	}
-	if want := receiver.URL + "/<secret>"; report.Request.URL != want {
-		t.Errorf("got %q, want %q", report.Request.URL, want)
-	}
-}
-
-func noSecret(t *testing.T, name string, report relay.Report, secret string) {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(report); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(b.String(), secret) {
-		t.Errorf("%s: the report shows the secret: %s", name, b.String())
-	}
-	if !strings.Contains(b.String(), relay.SecretText) {
-		t.Errorf("%s: nothing was masked: %s", name, b.String())
-	}
+	})
 }

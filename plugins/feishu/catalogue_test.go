@@ -16,7 +16,7 @@ func TestCatalogue(t *testing.T) {
 	w := open(t, settings{URL: b.url()}, "")
 	scriptstest.Catalogue(t, "feishu", "ou_ann", func(t *testing.T, name string, d *plugin.Delivery, r relay.Rendered) {
 		plugintest.Golden(t, "catalogue/"+name, compose(t, w, r), *update)
-		if got := send(t, w, d, r); got.Verdict != relay.Delivered {
+		if got := plugintest.Send(t, w, d, r); got.Verdict != relay.Delivered {
 			t.Errorf("got %s: %s", got.Verdict, got.Error)
 		}
 	})

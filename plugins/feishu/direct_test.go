@@ -42,15 +42,6 @@ func toAnn() *plugin.Delivery {
 	return &plugin.Delivery{ID: delivery, Attempt: 1, User: annUser, Context: plugin.Context{Direct: true}}
 }
 
-func sendDirect(t testing.TB, d plugin.Direct, to *plugin.Delivery, r relay.Rendered) relay.Report {
-	t.Helper()
-	req, err := d.Compose(to, r)
-	if err != nil {
-		t.Fatalf("compose: %v", err)
-	}
-	return d.Send(t.Context(), to, req)
-}
-
 func lookUp(t testing.TB, d plugin.Direct, address string) plugin.Match {
 	t.Helper()
 	return d.Resolve(t.Context(), plugin.ByEmail, []relay.Person{{Email: address}})[0]
@@ -76,7 +67,7 @@ func TestDirectMessage(t *testing.T) {
 	if m.User != annUser || m.Keep != keepMatch || m.Request == nil || !slices.Equal(stepsOf(m.Report), []string{stepToken}) {
 		t.Fatalf("got %+v", m)
 	}
-	got := sendDirect(t, d, toAnn(), hello)
+	got := plugintest.Send(t, d, toAnn(), hello)
 	if got.Verdict != relay.Delivered || got.Receipt != "om_1" || len(got.Steps) != 0 {
 		t.Errorf("got %s, receipt %q, steps %v: %s", got.Verdict, got.Receipt, stepsOf(got), got.Error)
 	}
@@ -84,7 +75,7 @@ func TestDirectMessage(t *testing.T) {
 	// of the same delivery is the same message.
 	again := toAnn()
 	again.Attempt = 2
-	if got := sendDirect(t, openDirect(t, p, v.Entry()), again, hello); got.Verdict != relay.Delivered || got.Receipt != "om_1" {
+	if got := plugintest.Send(t, openDirect(t, p, v.Entry()), again, hello); got.Verdict != relay.Delivered || got.Receipt != "om_1" {
 		t.Errorf("got %s, receipt %q: %s", got.Verdict, got.Receipt, got.Error)
 	}
 	if tokens, sends, sent := len(v.Calls(stepToken)), len(v.Calls(stepSend)), len(v.Direct()); tokens != 1 || sends != 2 || sent != 1 {
@@ -94,7 +85,7 @@ func TestDirectMessage(t *testing.T) {
 		t.Errorf("got %+v", sent)
 	}
 	// The channel's bot is there as ever.
-	if got := send(t, open(t, settings{URL: v.URL + hookPath + feishutest.HookToken}, ""), toAnn(), hello); got.Verdict != relay.Delivered || len(v.Channel()) != 1 {
+	if got := plugintest.Send(t, open(t, settings{URL: v.URL + hookPath + feishutest.HookToken}, ""), toAnn(), hello); got.Verdict != relay.Delivered || len(v.Channel()) != 1 {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }
@@ -220,7 +211,7 @@ func TestReceivers(t *testing.T) {
 		v.Know(id, relay.Person{})
 		to := toAnn()
 		to.ID, to.User = fmt.Sprint(i), id
-		if got := sendDirect(t, d, to, hello); got.Verdict != relay.Delivered {
+		if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.Delivered {
 			t.Errorf("%s: got %s: %s", id, got.Verdict, got.Error)
 		}
 	}
@@ -228,7 +219,7 @@ func TestReceivers(t *testing.T) {
 	for _, id := range []string{"", "oc_1", "cli_1", "all", annEmail, "ou_ a", "on_字", annPhone, "ou_" + strings.Repeat("a", 64)} {
 		to := toAnn()
 		to.User = id
-		if got := sendDirect(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "open_id of this app (ou_…)") {
+		if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "open_id of this app (ou_…)") {
 			t.Errorf("%q: got %s: %s", id, got.Verdict, got.Error)
 		}
 	}
@@ -237,7 +228,7 @@ func TestReceivers(t *testing.T) {
 	}
 	to := toAnn()
 	to.User = "ou_stranger"
-	if got := sendDirect(t, d, to, hello); got.Verdict != relay.RecipientRefused {
+	if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.RecipientRefused {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }
@@ -254,7 +245,7 @@ func TestDirectUnknownPerson(t *testing.T) {
 		v := newVendor(t)
 		to := toAnn()
 		to.Event = event
-		got := sendDirect(t, openDirect(t, New(), v.Entry()), to, r)
+		got := plugintest.Send(t, openDirect(t, New(), v.Entry()), to, r)
 		if got.Verdict != relay.Delivered || !slices.Equal(stepsOf(got), []string{stepToken, stepSend}) {
 			t.Fatalf("%s: got %s, steps %v: %s", name, got.Verdict, stepsOf(got), got.Error)
 		}
@@ -347,7 +338,7 @@ func TestDirectTogether(t *testing.T) {
 			}
 			to := toAnn()
 			to.ID = fmt.Sprint(i)
-			if got := sendDirect(t, d, to, hello); got.Verdict != relay.Delivered {
+			if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.Delivered {
 				t.Errorf("got %s: %s", got.Verdict, got.Error)
 			}
 		})

@@ -3,7 +3,6 @@ package feishu
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,7 +64,7 @@ func TestDirectVerdicts(t *testing.T) {
 	for _, r := range rows {
 		v := newVendor(t)
 		with(v, stepSend, r)
-		got := sendDirect(t, openDirect(t, New(), v.Entry()), toAnn(), hello)
+		got := plugintest.Send(t, openDirect(t, New(), v.Entry()), toAnn(), hello)
 		if got.Verdict != r.verdict || got.Probe != r.probe || got.RetryAfter != r.wait {
 			t.Errorf("%d %s: got %s, probe %v, wait %s (%s); want %+v", r.status, r.body, got.Verdict, got.Probe, got.RetryAfter, got.Error, r)
 		}
@@ -78,20 +77,20 @@ func TestDirectVerdicts(t *testing.T) {
 	with(v, stepSend, answered{status: 400, body: `{"code":987654,"msg":"news"}`})
 	to := toAnn()
 	to.Attempt = unknownTries
-	if got := sendDirect(t, openDirect(t, New(), v.Entry()), to, hello); got.Verdict != message {
+	if got := plugintest.Send(t, openDirect(t, New(), v.Entry()), to, hello); got.Verdict != message {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 	// The gateway says how long to wait.
 	v = newVendor(t)
 	with(v, stepSend, answered{status: 429, body: `{"code":99991400,"msg":"m"}`}, "X-Ogw-Ratelimit-Reset", "43")
-	if got := sendDirect(t, openDirect(t, New(), v.Entry()), toAnn(), hello); got.Verdict != temp || got.RetryAfter != 43*time.Second {
+	if got := plugintest.Send(t, openDirect(t, New(), v.Entry()), toAnn(), hello); got.Verdict != temp || got.RetryAfter != 43*time.Second {
 		t.Errorf("got %s, wait %s: %s", got.Verdict, got.RetryAfter, got.Error)
 	}
 	// What stays refused without mentions is the message's fault.
 	v = newVendor(t)
 	with(v, stepSend, answered{status: 400, body: `{"code":230099,"msg":"ext=ErrCode: 100290"}`})
 	mentions := portable(relay.Message{Text: token0, Mentions: []relay.Person{ann}})
-	if got := sendDirect(t, openDirect(t, New(), v.Entry()), toAnn(), mentions); got.Verdict != message || len(v.Calls(stepSend)) != 2 {
+	if got := plugintest.Send(t, openDirect(t, New(), v.Entry()), toAnn(), mentions); got.Verdict != message || len(v.Calls(stepSend)) != 2 {
 		t.Errorf("got %s after %d sends: %s", got.Verdict, len(v.Calls(stepSend)), got.Error)
 	}
 }
@@ -100,7 +99,7 @@ func TestMissingScopeIsNamed(t *testing.T) {
 	v := newVendor(t)
 	d := openDirect(t, New(), v.Entry())
 	with(v, stepSend, answered{status: 400, body: `{"code":230027,"msg":"m"}`})
-	if got := sendDirect(t, d, toAnn(), hello); got.Error != "feishu answered code 230027 (the app lacks a permission): m; it needs im:message:send_as_bot" {
+	if got := plugintest.Send(t, d, toAnn(), hello); got.Error != "feishu answered code 230027 (the app lacks a permission): m; it needs im:message:send_as_bot" {
 		t.Errorf("got %q", got.Error)
 	}
 	with(v, stepLookUp, answered{status: 400, body: `{"code":99991672,"msg":"m"}`})
@@ -148,7 +147,7 @@ func TestCallVerdicts(t *testing.T) {
 				t.Errorf("%s %d %s: kept for %s, response %+v", step, r.status, r.body, m.Keep, m.Response)
 			}
 			if step == stepToken {
-				if got := sendDirect(t, d, toAnn(), hello); got.Verdict != r.verdict {
+				if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != r.verdict {
 					t.Errorf("%d %s: a message got %s: %s", r.status, r.body, got.Verdict, got.Error)
 				}
 			}
@@ -185,7 +184,7 @@ func TestEachStepCanBeThrottledAndBreak(t *testing.T) {
 			m := lookUp(t, d, annEmail)
 			r := m.Report
 			if step == stepSend {
-				r = sendDirect(t, d, toAnn(), hello)
+				r = plugintest.Send(t, d, toAnn(), hello)
 			}
 			if r.Verdict != relay.Temporary || r.RetryAfter != c.wait || r.Error == "" || m.Keep != 0 && step != stepSend {
 				t.Errorf("%s, %s: got %s, wait %s: %s", step, name, r.Verdict, r.RetryAfter, r.Error)
@@ -196,7 +195,7 @@ func TestEachStepCanBeThrottledAndBreak(t *testing.T) {
 			if m := lookUp(t, d, annEmail); m.User != annUser {
 				t.Errorf("%s, %s: again: %s", step, name, m.Error)
 			}
-			if r := sendDirect(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
+			if r := plugintest.Send(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
 				t.Errorf("%s, %s: again: %s", step, name, r.Error)
 			}
 		}
@@ -230,7 +229,7 @@ func TestLostAnswers(t *testing.T) {
 		d := openDirect(t, New(), v.Entry())
 		r := lookUp(t, d, annEmail).Report
 		if step == stepSend {
-			r = sendDirect(t, d, toAnn(), hello)
+			r = plugintest.Send(t, d, toAnn(), hello)
 		}
 		if r.Verdict != want || r.Error == "" || r.Request == nil {
 			t.Errorf("%s: got %s: %s", step, r.Verdict, r.Error)
@@ -238,7 +237,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 	// Nothing listens: nothing was sent.
 	d := openDirect(t, New(), `{"app_id":"cli_a","app_secret":"secret-of-the-app","api_base":"http://127.0.0.1:1"}`)
-	if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.Temporary {
+	if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != relay.Temporary {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 	// Out of time before the answer came: the message may be there.
@@ -275,37 +274,26 @@ func TestLostAnswers(t *testing.T) {
 
 func TestDirectLeaksNothing(t *testing.T) {
 	tokenOf := func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") }
-	for name, answer := range map[string]http.HandlerFunc{
-		"echoed": func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			w.Header().Set("X-Tt-Logid", tokenOf(r)+feishutest.AppSecret)
-			w.Header().Set("Location", "https://example.com/?"+tokenOf(r))
-			w.WriteHeader(400)
-			fmt.Fprintf(w, `{"code":230001,"msg":"%s %s"}`, tokenOf(r), feishutest.AppSecret)
-			_, _ = w.Write(body)
-		},
-		"broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, r *http.Request) {
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = io.WriteString(conn, "GARBAGE "+tokenOf(r)+feishutest.AppSecret+"\r\n\r\n")
-			_ = conn.Close()
-		},
-		"a token that breaks off": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "1000")
-			_, _ = io.WriteString(w, `{"code":0,"tenant_access_token":"t-acce55ofTheApp0001","expire`)
-		},
-	} {
+	answers := plugintest.Echoes(feishutest.AppSecret)
+	answers["with a code"] = func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(400)
+		fmt.Fprintf(w, `{"code":230001,"msg":"%s %s"}`, tokenOf(r), feishutest.AppSecret)
+	}
+	answers["a token that breaks off"] = plugintest.Answer(200, `{"code":0,"tenant_access_token":"t-acce55ofTheApp0001","expire`, "Content-Length", "1000")
+	for name, answer := range answers {
 		for _, step := range newVendor(t).Steps() {
-			v := newVendor(t)
-			v.Fail(step, "", 1, answer)
-			d := openDirect(t, New(), v.Entry())
-			m := lookUp(t, d, annEmail)
-			noSecret(t, name, m.Report, feishutest.AppSecret, "acce55ofTheApp")
-			if !slices.Equal(stepsOf(m.Report), []string{stepToken}) && step != stepToken {
-				t.Errorf("%s: steps %v", name, stepsOf(m.Report))
-			}
-			report := sendDirect(t, d, toAnn(), relay.Rendered{Text: "see " + feishutest.AppSecret})
-			noSecret(t, name, report, feishutest.AppSecret, "acce55ofTheApp")
+			t.Run(step+", "+name, func(t *testing.T) {
+				v := newVendor(t)
+				v.Fail(step, "", 1, answer)
+				d := openDirect(t, New(), v.Entry())
+				m := lookUp(t, d, annEmail)
+				plugintest.Masked(t, m.Report, feishutest.AppSecret, "acce55ofTheApp")
+				if !slices.Equal(stepsOf(m.Report), []string{stepToken}) && step != stepToken {
+					t.Errorf("steps %v", stepsOf(m.Report))
+				}
+				report := plugintest.Send(t, d, toAnn(), relay.Rendered{Text: "see " + feishutest.AppSecret})
+				plugintest.Masked(t, report, feishutest.AppSecret, "acce55ofTheApp")
+			})
 		}
 	}
 }

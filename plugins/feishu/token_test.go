@@ -1,9 +1,7 @@
 package feishu
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,24 +13,6 @@ import (
 	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
-
-func noSecret(t *testing.T, name string, report relay.Report, secrets ...string) {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(report); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range secrets {
-		if s == "" || strings.Contains(b.String(), s) {
-			t.Errorf("%s: the report shows %q: %s", name, s, b.String())
-		}
-	}
-	if !strings.Contains(b.String(), relay.SecretText) {
-		t.Errorf("%s: nothing was masked: %s", name, b.String())
-	}
-}
 
 // A token that Feishu does not take any more is fetched anew, once.
 func TestTokenIsRefreshed(t *testing.T) {
@@ -57,7 +37,7 @@ func TestTokenIsRefreshed(t *testing.T) {
 				if r = m.Report; m.User != annUser {
 					t.Errorf("%s %s: got %+v", step, body, m)
 				}
-			} else if r = sendDirect(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
+			} else if r = plugintest.Send(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
 				t.Errorf("%s %s: got %s: %s", step, body, r.Verdict, r.Error)
 			}
 			if n := len(v.Calls(stepToken)); n != 2 || !slices.Equal(stepsOf(r), []string{step, stepToken}) {
@@ -71,7 +51,7 @@ func TestTokenThatIsNeverTaken(t *testing.T) {
 	v := newVendor(t)
 	d := openDirect(t, New(), v.Entry())
 	v.Fail(stepSend, "", 100, plugintest.Answer(400, `{"code":99991663,"msg":"m"}`))
-	if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.DestinationRefused || got.Probe {
+	if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != relay.DestinationRefused || got.Probe {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 	if sends, tokens := len(v.Calls(stepSend)), len(v.Calls(stepToken)); sends != 2 || tokens != 2 {
@@ -99,7 +79,7 @@ func TestRefreshTogether(t *testing.T) {
 		wg.Go(func() {
 			to := toAnn()
 			to.ID = fmt.Sprint(i)
-			if got := sendDirect(t, d, to, hello); got.Verdict != relay.Delivered {
+			if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.Delivered {
 				t.Errorf("got %s: %s", got.Verdict, got.Error)
 			}
 		})

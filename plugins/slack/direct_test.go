@@ -58,11 +58,7 @@ func to(id string) *plugin.Delivery {
 
 func send(t testing.TB, d plugin.Destination, delivery *plugin.Delivery, r relay.Rendered) relay.Report {
 	t.Helper()
-	req, err := d.Compose(delivery, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report := d.Send(t.Context(), delivery, req)
+	report := plugintest.Send(t, d, delivery, r)
 	secretless(t, report)
 	return report
 }
@@ -70,13 +66,7 @@ func send(t testing.TB, d plugin.Destination, delivery *plugin.Delivery, r relay
 // secretless fails where a report shows the token.
 func secretless(t testing.TB, report any) {
 	t.Helper()
-	text, err := json.Marshal(report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(text), "standinstandin") {
-		t.Errorf("the report shows the token: %s", text)
-	}
+	plugintest.NoSecrets(t, report, "standinstandin")
 }
 
 func calls(v *slacktest.Vendor) string {

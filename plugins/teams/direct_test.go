@@ -77,11 +77,7 @@ func deliver(t *testing.T, d plugin.Direct, user string) relay.Report {
 
 func attempt(t *testing.T, d plugin.Direct, user string, attempt int) relay.Report {
 	t.Helper()
-	req, err := d.Compose(delivery(user, attempt), relay.Rendered{Text: "hello"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.Send(t.Context(), delivery(user, attempt), req)
+	return plugintest.Send(t, d, delivery(user, attempt), relay.Rendered{Text: "hello"})
 }
 
 func resolve(t *testing.T, d plugin.Direct, emails ...string) []plugin.Match {

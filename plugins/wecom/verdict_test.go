@@ -1,19 +1,18 @@
 package wecom
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 // row is an answer and what it means.
@@ -171,57 +170,12 @@ func TestEveryMessageIsTaken(t *testing.T) {
 
 func TestNothingLeaks(t *testing.T) {
 	const key = "S3cretKeyOfTheHook-0123456789"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	target := receiver.URL + "/cgi-bin/webhook/send?key=" + key
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path:    "/cgi-bin/webhook/send?key=" + key,
+		Open:    func(url string) plugin.Destination { return open(t, url) },
+		Secrets: []string{key},
+		Answers: map[string]http.HandlerFunc{"with a code": func(w http.ResponseWriter, r *http.Request) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 93000, "errmsg": "invalid webhook url " + key + " " + r.RequestURI})
-		},
-		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Request-Id", key)
-			w.Header().Set("Location", target)
-			w.WriteHeader(302)
-		},
-		"no JSON":           func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, key) },
-		"connection broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, r *http.Request) {
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = conn.Write([]byte("GARBAGE " + target + "\r\n\r\n"))
-			conn.Close()
-		},
-	} {
-		answer.Store(&a)
-		d := open(t, target)
-		req, err := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "see " + target})
-		if err != nil {
-			t.Fatal(err)
-		}
-		noSecret(t, name, d.Send(t.Context(), &plugin.Delivery{}, req), key)
-	}
-	receiver.Close()
-	d := open(t, target)
-	req, _ := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
-	report := d.Send(t.Context(), &plugin.Delivery{}, req)
-	noSecret(t, "refused", report, key)
-	if report.Verdict != relay.Temporary || report.Request.URL != receiver.URL+"/<secret>" {
-		t.Errorf("got %s, %q", report.Verdict, report.Request.URL)
-	}
-}
-
-func noSecret(t *testing.T, name string, report relay.Report, secret string) {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(report); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(b.String(), secret) {
-		t.Errorf("%s: the report shows the key: %s", name, b.String())
-	}
-	if !strings.Contains(b.String(), relay.SecretText) {
-		t.Errorf("%s: nothing was masked: %s", name, b.String())
-	}
+		}},
+	})
 }
