@@ -5,9 +5,9 @@ import (
 	"flag"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
@@ -173,28 +173,20 @@ func TestVerdicts(t *testing.T) {
 		{500, `{"code":0}`, relay.Temporary, false, ""}, {501, "", relay.Temporary, false, ""}, {502, "", relay.Temporary, false, ""}, {503, "", relay.Temporary, false, ""},
 		{504, "", relay.Ambiguous, false, ""}, {507, "", relay.Temporary, false, ""},
 	}
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("X-Team") != "dba" {
-			t.Errorf("got %s %v", r.Method, r.Header)
+	v := plugintest.NewVendor(t)
+	v.Handle("webhook", "POST /", nil)
+	d := mustOpen(t, settings{URL: v.URL, Headers: map[string]string{"x-team": "dba"}})
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Headers: []string{"Retry-After", "1.5"}, Body: r.body, Verdict: r.verdict, Probe: r.probe, Words: r.says}
+		if r.status == 408 || r.status == 425 || r.status == 429 || r.status >= 500 {
+			reply.Wait = 1500 * time.Millisecond
 		}
-		w.Header().Set("Retry-After", "1.5")
-		w.WriteHeader(now.status)
-		_, _ = w.Write([]byte(now.body))
-	}))
-	defer receiver.Close()
-	d := mustOpen(t, settings{URL: receiver.URL, Headers: map[string]string{"x-team": "dba"}})
-	for _, now = range rows {
-		req, err := d.Compose(&plugin.Delivery{Event: json.RawMessage(bare)}, relay.Rendered{Text: "x"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := d.Send(t.Context(), &plugin.Delivery{}, req)
-		if got.Verdict != now.verdict || got.Probe != now.probe || !strings.Contains(got.Error, now.says) || (got.Error == "") != (now.verdict == relay.Delivered) {
-			t.Errorf("%d %s: got %s, probe %v, %q", now.status, now.body, got.Verdict, got.Probe, got.Error)
-		}
-		if waits := now.status == 408 || now.status == 425 || now.status == 429 || now.status >= 500; waits != (got.RetryAfter.Milliseconds() == 1500) {
-			t.Errorf("%d: wait %s", now.status, got.RetryAfter)
+		v.Fail("webhook", "", 1, reply.ServeHTTP)
+		reply.Check(t, plugintest.Send(t, d, &plugin.Delivery{Event: json.RawMessage(bare)}, relay.Rendered{Text: "x"}))
+	}
+	for _, c := range v.Calls("") {
+		if c.Header.Get("Content-Type") != "application/json" || c.Header.Get("X-Team") != "dba" {
+			t.Errorf("got %v", c.Header)
 		}
 	}
 }

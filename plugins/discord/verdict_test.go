@@ -12,6 +12,7 @@ import (
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/discord/discordtest"
 )
 
 // TestDelivers sends every kind of message to a receiver that refuses what
@@ -85,29 +86,15 @@ func TestVerdicts(t *testing.T) {
 			row{400, fmt.Sprintf(`{"message":"words","code":"%d","errors":{}}`, code), r.verdict},
 			row{403, fmt.Sprintf(` {"code":%d.0,"message":7,"errors":[]}`, code), r.verdict})
 	}
-	url, next := answers(t)
-	d := open(t, settings{URL: url + "/api/webhooks/1/x9"})
-	for _, now := range rows {
-		*next = func(w http.ResponseWriter, r *http.Request) {
-			if now.status/100 == 3 {
-				w.Header().Set("Location", "https://example.com/%zz")
-			}
-			w.WriteHeader(now.status)
-			_, _ = w.Write([]byte(now.body))
-		}
+	v := plugintest.NewVendor(t)
+	v.Handle(discordtest.Webhook, "POST /api/v10/webhooks/1/x9", nil)
+	d := open(t, settings{URL: v.URL + "/api/webhooks/1/x9"})
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Body: r.body, Verdict: r.verdict, Probe: r.status/100 == 3}
+		v.Fail(discordtest.Webhook, "", 1, reply.ServeHTTP)
 		got := send(t, d, relay.Rendered{Text: "x"})
-		if got.Verdict != now.verdict {
-			t.Errorf("%d %q: got %s (%s), want %s", now.status, now.body, got.Verdict, got.Error, now.verdict)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %q: error %q", now.status, now.body, got.Error)
-		}
-		if got.Probe != (now.status/100 == 3) {
-			t.Errorf("%d %q: probe %v", now.status, now.body, got.Probe)
-		}
-		if got.Response == nil || got.Response.Status != now.status {
-			t.Errorf("%d: response %+v", now.status, got.Response)
-		}
+		reply.Wait = got.RetryAfter // TestWaits looks at it
+		reply.Check(t, got)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/feishu/feishutest"
 )
 
 func TestVerdicts(t *testing.T) {
@@ -65,32 +66,20 @@ func TestVerdicts(t *testing.T) {
 			}
 		}
 	}
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json; charset=utf-8" || r.URL.Path != hookPath+token {
-			t.Errorf("got %s %s %q", r.Method, r.URL, r.Header.Get("Content-Type"))
-		}
-		if now.status/100 == 3 {
-			w.Header().Set("Location", "https://example.com/%zz")
-		}
-		w.WriteHeader(now.status)
-		_, _ = w.Write([]byte(now.body))
-	}))
-	defer receiver.Close()
-	d := open(t, settings{URL: receiver.URL + hookPath + token}, "")
-	for _, now = range rows {
-		got := plugintest.Send(t, d, &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
-		if got.Verdict != now.verdict || got.Probe != now.probe || got.RetryAfter != now.wait {
-			t.Errorf("%d %s: got %s, probe %v, wait %s (%s); want %+v", now.status, now.body, got.Verdict, got.Probe, got.RetryAfter, got.Error, now)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %s: error %q", now.status, now.body, got.Error)
-		}
-		if got.Response == nil || got.Response.Status != now.status {
-			t.Errorf("%d: response %+v", now.status, got.Response)
+	v := plugintest.NewVendor(t)
+	v.Handle(feishutest.StepChannel, "POST "+hookPath+token, nil)
+	d := open(t, settings{URL: v.URL + hookPath + token}, "")
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Body: r.body, Verdict: r.verdict, Probe: r.probe, Wait: r.wait}
+		v.Fail(feishutest.StepChannel, "", 1, reply.ServeHTTP)
+		reply.Check(t, plugintest.Send(t, d, &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"}))
+	}
+	for _, c := range v.Calls("") {
+		if contentType := c.Header.Get("Content-Type"); contentType != "application/json; charset=utf-8" {
+			t.Errorf("got %q", contentType)
 		}
 	}
-	now = row{status: 200, body: `{"code":123456,"msg":"news"}`}
+	v.Fail(feishutest.StepChannel, "", 1, plugintest.Answer(200, `{"code":123456,"msg":"news"}`))
 	if got := plugintest.Send(t, d, &plugin.Delivery{Attempt: unknownTries}, relay.Rendered{Text: "x"}); got.Verdict != relay.MessageRefused || !strings.Contains(got.Error, "code 123456 (a code that is not documented): news") {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}

@@ -5,13 +5,14 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/slack/slacktest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -325,42 +326,20 @@ func TestVerdicts(t *testing.T) {
 		}
 		rows = append(rows, row{status, token, want}, row{400, token, want}, row{status, token + "\n", want})
 	}
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json; charset=utf-8" || r.URL.Path != "/services/T1/B1/x" {
-			t.Errorf("got %s %s %q", r.Method, r.URL, r.Header.Get("Content-Type"))
+	v := plugintest.NewVendor(t)
+	v.Handle(slacktest.Webhook, "POST /services/T1/B1/x", nil)
+	d := open(t, v.URL+"/services/T1/B1/x")
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Body: r.body, Verdict: r.verdict, Probe: r.status/100 == 3}
+		if r.status == 429 {
+			reply.Headers, reply.Wait = []string{"Retry-After", "30"}, 30*time.Second
 		}
-		if now.status == 429 {
-			w.Header().Set("Retry-After", "30")
-		}
-		if now.status/100 == 3 {
-			w.Header().Set("Location", "https://example.com/%zz")
-		}
-		w.WriteHeader(now.status)
-		_, _ = w.Write([]byte(now.body))
-	}))
-	defer receiver.Close()
-	d := open(t, receiver.URL+"/services/T1/B1/x")
-	for _, now = range rows {
-		req, err := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := d.Send(t.Context(), &plugin.Delivery{}, req)
-		if got.Verdict != now.verdict {
-			t.Errorf("%d %q: got %s (%s), want %s", now.status, now.body, got.Verdict, got.Error, now.verdict)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %q: error %q", now.status, now.body, got.Error)
-		}
-		if got.Probe && now.status/100 != 3 {
-			t.Errorf("%d %q: a dead webhook may be probed", now.status, now.body)
-		}
-		if now.status == 429 && got.RetryAfter.Seconds() != 30 {
-			t.Errorf("wait %s", got.RetryAfter)
-		}
-		if got.Response == nil || got.Response.Status != now.status {
-			t.Errorf("%d: response %+v", now.status, got.Response)
+		v.Fail(slacktest.Webhook, "", 1, reply.ServeHTTP)
+		reply.Check(t, plugintest.Send(t, d, &plugin.Delivery{}, relay.Rendered{Text: "x"}))
+	}
+	for _, c := range v.Calls("") {
+		if contentType := c.Header.Get("Content-Type"); contentType != "application/json; charset=utf-8" {
+			t.Errorf("got %q", contentType)
 		}
 	}
 }

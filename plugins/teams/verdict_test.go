@@ -11,6 +11,7 @@ import (
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/teams/teamstest"
 )
 
 func send(t *testing.T, d plugin.Destination, r relay.Rendered) relay.Report {
@@ -80,33 +81,16 @@ func TestVerdicts(t *testing.T) {
 		r.status = 400
 		rows = append(rows, r)
 	}
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch now.status {
-		case 429, 503:
-			w.Header().Set("Retry-After", "2.128")
-		case 302, 308:
-			w.Header().Set("Location", "https://example.com/%zz")
+	v := plugintest.NewVendor(t)
+	v.Handle(teamstest.Flow, "POST /workflows/1", nil)
+	d := open(t, v.URL+"/workflows/1?sig=aB3")
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Body: r.body, Verdict: r.verdict, Probe: r.probe}
+		if r.status == 429 || r.status == 503 {
+			reply.Headers, reply.Wait = []string{"Retry-After", "2.128"}, 2128*time.Millisecond
 		}
-		w.WriteHeader(now.status)
-		_, _ = w.Write([]byte(now.body))
-	}))
-	defer receiver.Close()
-	d := open(t, receiver.URL+"/workflows/1?sig=aB3")
-	for _, now = range rows {
-		got := send(t, d, relay.Rendered{Text: "x"})
-		if got.Verdict != now.verdict || got.Probe != now.probe {
-			t.Errorf("%d %q: got %s, probe %v (%s); want %s, %v", now.status, now.body, got.Verdict, got.Probe, got.Error, now.verdict, now.probe)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %q: error %q", now.status, now.body, got.Error)
-		}
-		if waits := now.status == 429 || now.status == 503; (got.RetryAfter == 2128*time.Millisecond) != waits {
-			t.Errorf("%d: wait %s", now.status, got.RetryAfter)
-		}
-		if got.Response == nil || got.Response.Status != now.status {
-			t.Errorf("%d: response %+v", now.status, got.Response)
-		}
+		v.Fail(teamstest.Flow, "", 1, reply.ServeHTTP)
+		reply.Check(t, send(t, d, relay.Rendered{Text: "x"}))
 	}
 }
 
