@@ -54,6 +54,11 @@ type DirectVendor interface {
 	// Direct are the direct messages that people see, Channel those in the channel.
 	Direct() []Sent
 	Channel() []Sent
+
+	// These are [Vendor]'s, which every stand-in embeds.
+	Calls(step string) []Call
+	Fail(step, match string, times int, answer http.HandlerFunc)
+	Close()
 }
 
 // Sent is a message that somebody sees.

@@ -26,6 +26,16 @@ func newVendor(t testing.TB) *dingtalktest.Vendor {
 	return v
 }
 
+// reachAnn is a DingTalk that knows Ann, and how to reach her.
+func reachAnn(t testing.TB) plugintest.Reach {
+	v, p := newVendor(t), New()
+	return plugintest.Reach{
+		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, v.Entry()) },
+		User: annUser, Person: relay.Person{Name: "Ann", Phone: annPhone}, MatchBy: plugin.ByPhone,
+		Secrets: []string{dingtalktest.ClientSecret, "acce55-token"},
+	}
+}
+
 func openDirect(t testing.TB, p *Provider, entry string) plugin.Direct {
 	t.Helper()
 	d, problems := p.OpenDirect(plugin.Settings{Destination: "dba", Entry: "dingtalk", Provider: json.RawMessage(entry), Target: json.RawMessage(`{}`), Masker: &relay.Masker{}})
@@ -44,13 +54,6 @@ func lookUp(t testing.TB, d plugin.Direct, phone string) plugin.Match {
 	return d.Resolve(t.Context(), plugin.ByPhone, []relay.Person{{Phone: phone}})[0]
 }
 
-func stepsOf(r relay.Report) (names []string) {
-	for _, s := range r.Steps {
-		names = append(names, s.Name)
-	}
-	return names
-}
-
 var hello = relay.Rendered{Text: "hello"}
 
 func TestDirectMessage(t *testing.T) {
@@ -61,12 +64,12 @@ func TestDirectMessage(t *testing.T) {
 	}
 	d := openDirect(t, p, v.Entry())
 	m := lookUp(t, d, annPhone)
-	if m.User != annUser || m.Keep != keepMatch || m.Request == nil || !slices.Equal(stepsOf(m.Report), []string{stepToken}) {
+	if m.User != annUser || m.Keep != keepMatch || m.Request == nil || !slices.Equal(plugintest.StepNames(m.Report), []string{stepToken}) {
 		t.Fatalf("got %+v", m)
 	}
 	got := plugintest.Send(t, d, toAnn(), hello)
 	if got.Verdict != relay.Delivered || got.Receipt != "query-key-1" || len(got.Steps) != 0 {
-		t.Errorf("got %s, receipt %q, steps %v: %s", got.Verdict, got.Receipt, stepsOf(got), got.Error)
+		t.Errorf("got %s, receipt %q, steps %v: %s", got.Verdict, got.Receipt, plugintest.StepNames(got), got.Error)
 	}
 	// Another destination of the same app shares its token.
 	if got := plugintest.Send(t, openDirect(t, p, v.Entry()), toAnn(), hello); got.Verdict != relay.Delivered {

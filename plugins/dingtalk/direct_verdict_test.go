@@ -1,7 +1,6 @@
 package dingtalk
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -152,37 +151,12 @@ func TestCallVerdicts(t *testing.T) {
 	}
 }
 
-func TestEachStepCanBeThrottledAndBreak(t *testing.T) {
-	for _, step := range newVendor(t).Steps() {
-		for name, c := range map[string]struct {
-			fail func(*dingtalktest.Vendor)
-			wait time.Duration
-		}{
-			"throttled": {func(v *dingtalktest.Vendor) { v.Throttle(step, 1) }, time.Second},
-			"broken":    {func(v *dingtalktest.Vendor) { v.Break(step, "", 1) }, 0},
-		} {
-			v := newVendor(t)
-			c.fail(v)
-			d := openDirect(t, New(), v.Entry())
-			m := lookUp(t, d, annPhone)
-			r := m.Report
-			if step == stepSend {
-				r = plugintest.Send(t, d, toAnn(), hello)
-			}
-			if r.Verdict != relay.Temporary || r.RetryAfter != c.wait || r.Error == "" || m.Keep != 0 && step != stepSend {
-				t.Errorf("%s, %s: got %s, wait %s: %s", step, name, r.Verdict, r.RetryAfter, r.Error)
-			}
-			if len(v.Direct()) != 0 {
-				t.Errorf("%s, %s: a message came through", step, name)
-			}
-			if m := lookUp(t, d, annPhone); m.User != annUser {
-				t.Errorf("%s, %s: again: %s", step, name, m.Error)
-			}
-			if r := plugintest.Send(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
-				t.Errorf("%s, %s: again: %s", step, name, r.Error)
-			}
-		}
-	}
+func TestSteps(t *testing.T) { plugintest.CheckSteps(t, reachAnn, time.Second) }
+
+// Out of time before the answer came: the message may be there.
+func TestUnanswered(t *testing.T) {
+	r := reachAnn(t)
+	r.SendUnanswered(t, r.Open(), r.Delivery(), hello)
 }
 
 // One look-up that fails is nobody else's failure; a limit is everybody's.
@@ -205,58 +179,6 @@ func TestResolveSeveral(t *testing.T) {
 	}
 	if n := len(v.Calls(stepLookUp)) - before; n != 1 {
 		t.Errorf("%d calls", n)
-	}
-}
-
-// A connection that breaks leaves open whether a message came, never whether
-// anything else did.
-func TestLostAnswers(t *testing.T) {
-	for step, want := range map[string]relay.Verdict{stepToken: relay.Temporary, stepLookUp: relay.Temporary, stepSend: relay.Ambiguous} {
-		v := newVendor(t)
-		v.Fail(step, "", 1, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-		d := openDirect(t, New(), v.Entry())
-		r := lookUp(t, d, annPhone).Report
-		if step == stepSend {
-			r = plugintest.Send(t, d, toAnn(), hello)
-		}
-		if r.Verdict != want || r.Error == "" || r.Request == nil {
-			t.Errorf("%s: got %s: %s", step, r.Verdict, r.Error)
-		}
-	}
-	// Nothing listens: nothing was sent.
-	d := openDirect(t, New(), `{"client_id":"k","client_secret":"secret-of-the-app","api_base":"http://127.0.0.1:1","oapi_base":"http://127.0.0.1:1"}`)
-	if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != relay.Temporary {
-		t.Errorf("got %s: %s", got.Verdict, got.Error)
-	}
-	// Out of time before the answer came: the message may be there.
-	v := newVendor(t)
-	arrived := make(chan struct{})
-	v.Fail(stepSend, "", 1, func(_ http.ResponseWriter, r *http.Request) {
-		close(arrived)
-		<-r.Context().Done()
-	})
-	d = openDirect(t, New(), v.Entry())
-	req, err := d.Compose(toAnn(), hello)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-arrived; cancel() }()
-	if got := d.Send(ctx, toAnn(), req); got.Verdict != relay.Ambiguous {
-		t.Errorf("got %s: %s", got.Verdict, got.Error)
-	}
-	// An answer that is held comes in the end.
-	release := v.Hold("hello")
-	report := make(chan relay.Report, 1)
-	go func() { report <- d.Send(t.Context(), toAnn(), req) }()
-	select {
-	case got := <-report:
-		t.Errorf("not held: got %s: %s", got.Verdict, got.Error)
-	default:
-	}
-	release()
-	if got := <-report; got.Verdict != relay.Delivered {
-		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +28,16 @@ func newVendor(t testing.TB) *feishutest.Vendor {
 	return v
 }
 
+// reachAnn is a Feishu that knows Ann, and how to reach her.
+func reachAnn(t testing.TB) plugintest.Reach {
+	v, p := newVendor(t), New()
+	return plugintest.Reach{
+		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, v.Entry()) },
+		User: annUser, Person: relay.Person{Name: "Ann", Email: annEmail}, MatchBy: plugin.ByEmail,
+		Secrets: []string{feishutest.AppSecret, "acce55ofTheApp"},
+	}
+}
+
 func openDirect(t testing.TB, p *Provider, entry string) *direct {
 	t.Helper()
 	d, problems := p.OpenDirect(plugin.Settings{Destination: "dba", Entry: "feishu", Provider: json.RawMessage(entry), Target: json.RawMessage(`{}`), Masker: &relay.Masker{}})
@@ -47,13 +56,6 @@ func lookUp(t testing.TB, d plugin.Direct, address string) plugin.Match {
 	return d.Resolve(t.Context(), plugin.ByEmail, []relay.Person{{Email: address}})[0]
 }
 
-func stepsOf(r relay.Report) (names []string) {
-	for _, s := range r.Steps {
-		names = append(names, s.Name)
-	}
-	return names
-}
-
 var hello = relay.Rendered{Text: "hello"}
 
 func TestDirectMessage(t *testing.T) {
@@ -64,12 +66,12 @@ func TestDirectMessage(t *testing.T) {
 	}
 	d := openDirect(t, p, v.Entry())
 	m := lookUp(t, d, annEmail)
-	if m.User != annUser || m.Keep != keepMatch || m.Request == nil || !slices.Equal(stepsOf(m.Report), []string{stepToken}) {
+	if m.User != annUser || m.Keep != keepMatch || m.Request == nil || !slices.Equal(plugintest.StepNames(m.Report), []string{stepToken}) {
 		t.Fatalf("got %+v", m)
 	}
 	got := plugintest.Send(t, d, toAnn(), hello)
 	if got.Verdict != relay.Delivered || got.Receipt != "om_1" || len(got.Steps) != 0 {
-		t.Errorf("got %s, receipt %q, steps %v: %s", got.Verdict, got.Receipt, stepsOf(got), got.Error)
+		t.Errorf("got %s, receipt %q, steps %v: %s", got.Verdict, got.Receipt, plugintest.StepNames(got), got.Error)
 	}
 	// Another destination of the same app shares its token, and another attempt
 	// of the same delivery is the same message.
@@ -246,8 +248,8 @@ func TestDirectUnknownPerson(t *testing.T) {
 		to := toAnn()
 		to.Event = event
 		got := plugintest.Send(t, openDirect(t, New(), v.Entry()), to, r)
-		if got.Verdict != relay.Delivered || !slices.Equal(stepsOf(got), []string{stepToken, stepSend}) {
-			t.Fatalf("%s: got %s, steps %v: %s", name, got.Verdict, stepsOf(got), got.Error)
+		if got.Verdict != relay.Delivered || !slices.Equal(plugintest.StepNames(got), []string{stepToken, stepSend}) {
+			t.Fatalf("%s: got %s, steps %v: %s", name, got.Verdict, plugintest.StepNames(got), got.Error)
 		}
 		if body := v.Direct()[0].Body; strings.Contains(body, "<at") || !strings.Contains(body, `Gone \\\"G\\\"`) || !strings.Contains(body, delivery) {
 			t.Errorf("%s: got %s", name, body)
@@ -323,28 +325,5 @@ func TestDirectWindows(t *testing.T) {
 		if one == account(other) {
 			t.Errorf("%s is the same account", other)
 		}
-	}
-}
-
-// Many at once share one token and get one message each.
-func TestDirectTogether(t *testing.T) {
-	v := newVendor(t)
-	d := openDirect(t, New(), v.Entry())
-	var wg sync.WaitGroup
-	for i := range 20 {
-		wg.Go(func() {
-			if m := lookUp(t, d, annEmail); m.User != annUser {
-				t.Errorf("got %+v", m)
-			}
-			to := toAnn()
-			to.ID = fmt.Sprint(i)
-			if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.Delivered {
-				t.Errorf("got %s: %s", got.Verdict, got.Error)
-			}
-		})
-	}
-	wg.Wait()
-	if tokens, sent := len(v.Calls(stepToken)), len(v.Direct()); tokens != 1 || sent != 20 {
-		t.Errorf("%d token calls, %d messages", tokens, sent)
 	}
 }

@@ -1,7 +1,6 @@
 package feishu
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -149,36 +148,14 @@ func TestLookUpOfABadAddress(t *testing.T) {
 	}
 }
 
-func TestEachStepCanBeThrottledAndBreak(t *testing.T) {
-	for _, step := range newVendor(t).Steps() {
-		for name, c := range map[string]struct {
-			fail func(*feishutest.Vendor)
-			wait time.Duration
-		}{
-			"throttled": {func(v *feishutest.Vendor) { v.Throttle(step, 1) }, time.Second},
-			"broken":    {func(v *feishutest.Vendor) { v.Break(step, "", 1) }, 0},
-		} {
-			v := newVendor(t)
-			c.fail(v)
-			d := openDirect(t, New(), v.Entry())
-			m := lookUp(t, d, annEmail)
-			r := m.Report
-			if step == stepSend {
-				r = plugintest.Send(t, d, toAnn(), hello)
-			}
-			if r.Verdict != relay.Temporary || r.RetryAfter != c.wait || r.Error == "" || m.Keep != 0 && step != stepSend {
-				t.Errorf("%s, %s: got %s, wait %s: %s", step, name, r.Verdict, r.RetryAfter, r.Error)
-			}
-			if len(v.Direct()) != 0 {
-				t.Errorf("%s, %s: a message came through", step, name)
-			}
-			if m := lookUp(t, d, annEmail); m.User != annUser {
-				t.Errorf("%s, %s: again: %s", step, name, m.Error)
-			}
-			if r := plugintest.Send(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
-				t.Errorf("%s, %s: again: %s", step, name, r.Error)
-			}
-		}
+func TestSteps(t *testing.T) { plugintest.CheckSteps(t, reachAnn, time.Second) }
+
+// Out of time before the answer came: the message may be there, and is known
+// when it comes again.
+func TestUnanswered(t *testing.T) {
+	r := reachAnn(t)
+	if got := r.SendUnanswered(t, r.Open(), r.Delivery(), hello); got.DedupFor != time.Hour {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -200,58 +177,6 @@ func TestThrottledBatches(t *testing.T) {
 	}
 }
 
-// A connection that breaks leaves open whether a message came, never whether
-// anything else did.
-func TestLostAnswers(t *testing.T) {
-	for step, want := range map[string]relay.Verdict{stepToken: relay.Temporary, stepLookUp: relay.Temporary, stepSend: relay.Ambiguous} {
-		v := newVendor(t)
-		v.Fail(step, "", 1, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-		d := openDirect(t, New(), v.Entry())
-		r := lookUp(t, d, annEmail).Report
-		if step == stepSend {
-			r = plugintest.Send(t, d, toAnn(), hello)
-		}
-		if r.Verdict != want || r.Error == "" || r.Request == nil {
-			t.Errorf("%s: got %s: %s", step, r.Verdict, r.Error)
-		}
-	}
-	// Nothing listens: nothing was sent.
-	d := openDirect(t, New(), `{"app_id":"cli_a","app_secret":"secret-of-the-app","api_base":"http://127.0.0.1:1"}`)
-	if got := plugintest.Send(t, d, toAnn(), hello); got.Verdict != relay.Temporary {
-		t.Errorf("got %s: %s", got.Verdict, got.Error)
-	}
-	// Out of time before the answer came: the message may be there.
-	v := newVendor(t)
-	arrived := make(chan struct{})
-	v.Fail(stepSend, "", 1, func(_ http.ResponseWriter, r *http.Request) {
-		close(arrived)
-		<-r.Context().Done()
-	})
-	d = openDirect(t, New(), v.Entry())
-	req, err := d.Compose(toAnn(), hello)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-arrived; cancel() }()
-	if got := d.Send(ctx, toAnn(), req); got.Verdict != relay.Ambiguous || got.DedupFor != time.Hour {
-		t.Errorf("got %+v", got)
-	}
-	// An answer that is held comes in the end.
-	release := v.Hold("hello")
-	report := make(chan relay.Report, 1)
-	go func() { report <- d.Send(t.Context(), toAnn(), req) }()
-	select {
-	case got := <-report:
-		t.Errorf("not held: got %s: %s", got.Verdict, got.Error)
-	default:
-	}
-	release()
-	if got := <-report; got.Verdict != relay.Delivered {
-		t.Errorf("got %s: %s", got.Verdict, got.Error)
-	}
-}
-
 func TestDirectLeaksNothing(t *testing.T) {
 	tokenOf := func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") }
 	answers := plugintest.Echoes(feishutest.AppSecret)
@@ -268,8 +193,8 @@ func TestDirectLeaksNothing(t *testing.T) {
 				d := openDirect(t, New(), v.Entry())
 				m := lookUp(t, d, annEmail)
 				plugintest.Masked(t, m.Report, feishutest.AppSecret, "acce55ofTheApp")
-				if !slices.Equal(stepsOf(m.Report), []string{stepToken}) && step != stepToken {
-					t.Errorf("steps %v", stepsOf(m.Report))
+				if !slices.Equal(plugintest.StepNames(m.Report), []string{stepToken}) && step != stepToken {
+					t.Errorf("steps %v", plugintest.StepNames(m.Report))
 				}
 				report := plugintest.Send(t, d, toAnn(), relay.Rendered{Text: "see " + feishutest.AppSecret})
 				plugintest.Masked(t, report, feishutest.AppSecret, "acce55ofTheApp")

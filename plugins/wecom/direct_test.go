@@ -3,7 +3,6 @@ package wecom
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -30,11 +29,25 @@ func directSettings(entry string) plugin.Settings {
 // reach opens what reaches people at a stand-in, with an entry changed.
 func reach(t testing.TB, v *wecomtest.Vendor, change ...string) plugin.Direct {
 	t.Helper()
-	d, problems := New().OpenDirect(directSettings(strings.NewReplacer(change...).Replace(v.Entry())))
+	return openDirect(t, New(), strings.NewReplacer(change...).Replace(v.Entry()))
+}
+
+func openDirect(t testing.TB, p *Provider, entry string) plugin.Direct {
+	t.Helper()
+	d, problems := p.OpenDirect(directSettings(entry))
 	if d == nil || len(problems) > 0 {
 		t.Fatalf("got %v, %+v", d, problems)
 	}
 	return d
+}
+
+// reachAnn is a stand-in that knows Ann, and how to reach her.
+func reachAnn(t testing.TB) plugintest.Reach {
+	v, p := vendor(t), New()
+	return plugintest.Reach{
+		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, v.Entry()) },
+		User: "Ann01", Person: relay.Person{Name: "Ann", Email: "ann@example.com"}, MatchBy: plugin.ByEmail, Secrets: []string{wecomtest.Secret},
+	}
 }
 
 // vendor knows Ann by email, and Bob by phone.
@@ -242,51 +255,14 @@ func TestExplicitID(t *testing.T) {
 	}
 }
 
-// A token that ended early is replaced, for the look-up and for the message,
-// and the old one is not used again.
-func TestTokenEnds(t *testing.T) {
-	v := vendor(t)
-	d := reach(t, v)
-	ann := relay.Person{Email: "ann@example.com"}
-	resolve(t, d, plugin.ByEmail, ann)
-	v.Expire()
-	m := resolve(t, d, plugin.ByEmail, ann)[0]
-	if m.User != "Ann01" || len(m.Steps) != 2 || m.Steps[1].Name != "gettoken" {
-		t.Errorf("got %+v", m)
-	}
-	v.Expire()
-	got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
-	if got.Verdict != relay.Delivered || len(got.Steps) != 2 || got.Steps[0].Name != "message/send" || len(v.Direct()) != 1 {
-		t.Errorf("got %+v", got)
-	}
-	if n := len(v.Calls(wecomtest.GetToken)); n != 3 {
-		t.Errorf("%d tokens", n)
-	}
-}
-
-// Every code that says so is answered with one new token, then with a pause.
-func TestTokenIsBad(t *testing.T) {
+// Every code that says that a token ended early is answered with a new one,
+// once, for the look-up and for the message; then with a pause.
+func TestTokens(t *testing.T) {
+	var refusals []http.HandlerFunc
 	for _, code := range []int{40014, 41001, 42001} {
-		for _, step := range []string{wecomtest.ByEmail, wecomtest.Send} {
-			for times, want := range map[int]bool{1: true, 2: false} {
-				v := vendor(t)
-				d := reach(t, v)
-				v.Fail(step, "", times, wecomtest.Code(code, "token"))
-				var got relay.Report
-				if step == wecomtest.Send {
-					got = send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
-				} else {
-					got = resolve(t, d, plugin.ByEmail, relay.Person{Email: "ann@example.com"})[0].Report
-				}
-				if refused := got.Verdict == relay.DestinationRefused; refused == want || got.Probe {
-					t.Errorf("%d, %s, %d times: got %+v", code, step, times, got)
-				}
-				if calls, tokens := len(v.Calls(step)), len(v.Calls(wecomtest.GetToken)); calls != 2 || tokens != 2 {
-					t.Errorf("%d, %s, %d times: %d calls, %d tokens", code, step, times, calls, tokens)
-				}
-			}
-		}
+		refusals = append(refusals, wecomtest.Code(code, "token"))
 	}
+	plugintest.CheckTokens(t, reachAnn, map[string][]http.HandlerFunc{wecomtest.ByEmail: refusals, wecomtest.Send: refusals})
 }
 
 // However many ask, a refused secret is tried once: more would ban the address.
@@ -412,34 +388,22 @@ func TestSteps(t *testing.T) {
 
 // A message whose answer was lost is sent again as it was, and shown once.
 func TestLostAnswer(t *testing.T) {
-	v := vendor(t)
-	d := reach(t, v)
-	release := v.Hold("hello")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	done := make(chan relay.Report)
-	go func() { done <- send(t, ctx, d, plugin.Delivery{User: "Ann01"}, plainly("hello")) }()
-	for len(v.Direct()) == 0 {
-		select {
-		case got := <-done:
-			t.Fatalf("got %+v", got)
-		case <-time.After(time.Millisecond):
-		}
-	}
-	cancel(errors.New("timeout"))
-	if got := <-done; got.Verdict != relay.Ambiguous || got.DedupFor != 4*time.Hour {
+	r := reachAnn(t)
+	d := r.Open()
+	first := &plugin.Delivery{ID: deliveryID, Attempt: 1, User: "Ann01", Context: plugin.Context{Direct: true}}
+	if got := r.SendUnanswered(t, d, first, plainly("hello")); got.DedupFor != 4*time.Hour {
 		t.Errorf("got %+v", got)
 	}
-	release()
 	for attempt := 2; attempt < 4; attempt++ {
 		if got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01", Attempt: attempt}, plainly("hello")); got.Verdict != relay.Delivered {
 			t.Errorf("got %+v", got)
 		}
 	}
-	if n := len(v.Direct()); n != 1 {
+	if n := len(r.Vendor.Direct()); n != 1 {
 		t.Errorf("%d messages", n)
 	}
-	if got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01", ID: deliveryID + "0"}, plainly("hello")); got.Verdict != relay.Delivered || len(v.Direct()) != 2 {
-		t.Errorf("another delivery with the same text: got %+v, %d messages", got, len(v.Direct()))
+	if got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01", ID: deliveryID + "0"}, plainly("hello")); got.Verdict != relay.Delivered || len(r.Vendor.Direct()) != 2 {
+		t.Errorf("another delivery with the same text: got %+v, %d messages", got, len(r.Vendor.Direct()))
 	}
 }
 
