@@ -84,10 +84,16 @@ type Vendor struct {
 	mux    *http.ServeMux
 	server *httptest.Server
 
-	mu     sync.Mutex // guards the fields below
-	calls  []Call
-	faults []*fault
-	holds  []*hold
+	mu      sync.Mutex // guards the fields below
+	calls   []Call
+	faults  []*fault
+	holds   []*hold
+	people  map[string]relay.Person // by id
+	direct  []Sent
+	channel []Sent
+	token   string // the one that works; empty: none
+	tokens  int    // how many there were
+	revoked bool
 }
 
 // hold keeps calls unanswered until it is released.

@@ -32,7 +32,7 @@ func reachAnn(t testing.TB) plugintest.Reach {
 	return plugintest.Reach{
 		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, v.Entry()) },
 		User: annUser, Person: relay.Person{Name: "Ann", Phone: annPhone}, MatchBy: plugin.ByPhone,
-		Secrets: []string{dingtalktest.ClientSecret, "acce55-token"},
+		Secrets: []string{dingtalktest.ClientSecret, plugintest.TokenPart},
 	}
 }
 

@@ -194,7 +194,7 @@ func TestDirectLeaksNothing(t *testing.T) {
 	answers["with a number"] = func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"errcode":60011,"errmsg":"%s %s %s"}`, r.URL.RawQuery, tokenOf(r), dingtalktest.ClientSecret)
 	}
-	answers["a token that breaks off"] = plugintest.Answer(200, `{"accessToken":"acce55-token-of-the-app-0001","expire`, "Content-Length", "1000")
+	answers["a token that breaks off"] = plugintest.Answer(200, `{"accessToken":"`+plugintest.TokenPart+`0001","expire`, "Content-Length", "1000")
 	for name, answer := range answers {
 		for _, step := range newVendor(t).Steps() {
 			t.Run(step+", "+name, func(t *testing.T) {
@@ -202,12 +202,12 @@ func TestDirectLeaksNothing(t *testing.T) {
 				v.Fail(step, "", 1, answer)
 				d := openDirect(t, New(), v.Entry())
 				m := lookUp(t, d, annPhone)
-				plugintest.Masked(t, m.Report, dingtalktest.ClientSecret, "acce55-token")
+				plugintest.Masked(t, m.Report, dingtalktest.ClientSecret, plugintest.TokenPart)
 				if m.Steps == nil && step != stepToken {
 					t.Error("the report has no steps")
 				}
 				report := plugintest.Send(t, d, toAnn(), relay.Rendered{Text: "see " + dingtalktest.ClientSecret})
-				plugintest.Masked(t, report, dingtalktest.ClientSecret, "acce55-token")
+				plugintest.Masked(t, report, dingtalktest.ClientSecret, plugintest.TokenPart)
 			})
 		}
 	}

@@ -34,7 +34,7 @@ func reachAnn(t testing.TB) plugintest.Reach {
 	return plugintest.Reach{
 		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, v.Entry()) },
 		User: annUser, Person: relay.Person{Name: "Ann", Email: annEmail}, MatchBy: plugin.ByEmail,
-		Secrets: []string{feishutest.AppSecret, "acce55ofTheApp"},
+		Secrets: []string{feishutest.AppSecret, plugintest.TokenPart},
 	}
 }
 

@@ -56,7 +56,7 @@ func TestDirectIsTaken(t *testing.T) {
 		}
 	}
 	for name, made := range all {
-		got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, made)
+		got := send(t, d, plugin.Delivery{User: "Ann01"}, made)
 		if got.Verdict != relay.Delivered {
 			t.Errorf("%s: got %+v", name, got)
 			continue

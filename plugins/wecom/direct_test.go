@@ -1,7 +1,6 @@
 package wecom
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -46,7 +45,7 @@ func reachAnn(t testing.TB) plugintest.Reach {
 	v, p := vendor(t), New()
 	return plugintest.Reach{
 		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, v.Entry()) },
-		User: "Ann01", Person: relay.Person{Name: "Ann", Email: "ann@example.com"}, MatchBy: plugin.ByEmail, Secrets: []string{wecomtest.Secret},
+		User: "Ann01", Person: relay.Person{Name: "Ann", Email: "ann@example.com"}, MatchBy: plugin.ByEmail, Secrets: secrets(),
 	}
 }
 
@@ -63,18 +62,14 @@ func vendor(t testing.TB) *wecomtest.Vendor {
 func plainly(s string) relay.Rendered { return relay.Rendered{Text: s} }
 
 // send makes one attempt.
-func send(t testing.TB, ctx context.Context, d plugin.Direct, delivery plugin.Delivery, made relay.Rendered) relay.Report {
+func send(t testing.TB, d plugin.Direct, delivery plugin.Delivery, made relay.Rendered) relay.Report {
 	t.Helper()
 	delivery.Direct, delivery.Attempt = true, max(delivery.Attempt, 1)
 	if delivery.ID == "" {
 		delivery.ID = deliveryID
 	}
-	r, err := d.Compose(&delivery, made)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := d.Send(ctx, &delivery, r)
-	noTokens(t, got)
+	got := plugintest.Send(t, d, &delivery, made)
+	plugintest.NoSecrets(t, got, secrets()...)
 	return got
 }
 
@@ -84,24 +79,13 @@ func resolve(t testing.TB, d plugin.Direct, by string, people ...relay.Person) [
 	if len(got) != len(people) {
 		t.Fatalf("%d answers for %d people", len(got), len(people))
 	}
-	for _, m := range got {
-		noTokens(t, m.Report)
-	}
+	plugintest.NoSecrets(t, got, secrets()...)
 	return got
 }
 
-// noTokens: what is secret stands in queries and bodies, of which the log shows
-// none unmasked. Tokens have the form that only the stand-in gives them.
-func noTokens(t testing.TB, r relay.Report) {
-	t.Helper()
-	raw, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text := string(raw); strings.Contains(text, wecomtest.Secret) || wecomtest.Token.MatchString(text) {
-		t.Errorf("the report shows a secret: %s", text)
-	}
-}
+// secrets are what stands in queries and bodies, of which the log shows none
+// unmasked.
+func secrets() []string { return []string{wecomtest.Secret, plugintest.TokenPart} }
 
 func steps(v *wecomtest.Vendor) []string {
 	var names []string
@@ -124,7 +108,7 @@ func TestDirectMessage(t *testing.T) {
 	if m.Request.URL != v.URL+"/cgi-bin/user/get_userid_by_email?<secret>" || m.Request.Body != `{"email":"Ann@example.com","email_type":1}` {
 		t.Errorf("request %+v", m.Request)
 	}
-	got := send(t, t.Context(), d, plugin.Delivery{User: m.User}, plainly("hello"))
+	got := send(t, d, plugin.Delivery{User: m.User}, plainly("hello"))
 	if got.Verdict != relay.Delivered || got.Receipt == "" || got.Error != "" || len(got.Steps) != 0 {
 		t.Errorf("got %+v", got)
 	}
@@ -237,15 +221,15 @@ func TestResolvePartly(t *testing.T) {
 func TestExplicitID(t *testing.T) {
 	v := vendor(t)
 	d := reach(t, v)
-	if got := send(t, t.Context(), d, plugin.Delivery{User: "ANN01"}, plainly("hi")); got.Verdict != relay.Delivered {
+	if got := send(t, d, plugin.Delivery{User: "ANN01"}, plainly("hi")); got.Verdict != relay.Delivered {
 		t.Errorf("got %+v", got)
 	}
-	if got := send(t, t.Context(), d, plugin.Delivery{User: "nobody"}, plainly("hi")); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "81013") {
+	if got := send(t, d, plugin.Delivery{User: "nobody"}, plainly("hi")); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "81013") {
 		t.Errorf("got %+v", got)
 	}
 	before := len(v.Calls(""))
 	for _, id := range []string{"", "@all", "ann01|bob", "张三", "a b", strings.Repeat("a", 65)} {
-		got := send(t, t.Context(), d, plugin.Delivery{User: id}, plainly("hi"))
+		got := send(t, d, plugin.Delivery{User: id}, plainly("hi"))
 		if got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "ids.wecom") {
 			t.Errorf("%q: got %+v", id, got)
 		}
@@ -272,7 +256,7 @@ func TestSecretIsRefused(t *testing.T) {
 		"wrong corp":   func(v *wecomtest.Vendor) plugin.Direct { return reach(t, v, wecomtest.CorpID, "wwffffffffffffffff") },
 		"revoked": func(v *wecomtest.Vendor) plugin.Direct {
 			d := reach(t, v)
-			send(t, t.Context(), d, plugin.Delivery{User: "bob"}, plainly("before"))
+			send(t, d, plugin.Delivery{User: "bob"}, plainly("before"))
 			v.Revoke()
 			return d
 		},
@@ -283,7 +267,7 @@ func TestSecretIsRefused(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 16 {
 			all.Go(func() {
-				got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, plainly(fmt.Sprint(i)))
+				got := send(t, d, plugin.Delivery{User: "Ann01"}, plainly(fmt.Sprint(i)))
 				if got.Verdict != relay.DestinationRefused || got.Probe || !strings.HasPrefix(got.Error, "wecom answered 400") {
 					t.Errorf("%s: got %+v", name, got)
 				}
@@ -317,7 +301,7 @@ func TestTokenIsShared(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 16 {
 			all.Go(func() {
-				if got := send(t, t.Context(), both[i%2], plugin.Delivery{User: "Ann01", ID: fmt.Sprintf("%08d", i)}, plainly("hi")); got.Verdict != relay.Delivered {
+				if got := send(t, both[i%2], plugin.Delivery{User: "Ann01", ID: fmt.Sprintf("%08d", i)}, plainly("hi")); got.Verdict != relay.Delivered {
 					t.Errorf("got %+v", got)
 				}
 			})
@@ -331,7 +315,7 @@ func TestTokenIsShared(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 16 {
 		all.Go(func() {
-			send(t, t.Context(), both[i%2], plugin.Delivery{User: "bob", ID: fmt.Sprintf("%08d", i)}, plainly("hi"))
+			send(t, both[i%2], plugin.Delivery{User: "bob", ID: fmt.Sprintf("%08d", i)}, plainly("hi"))
 		})
 	}
 	all.Wait()
@@ -367,7 +351,7 @@ func TestSteps(t *testing.T) {
 				if m := resolve(t, d, plugin.ByEmail, relay.Person{Email: "ann@example.com"})[0]; m.User == "" {
 					return m.Report
 				}
-				return send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
+				return send(t, d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
 			}
 			want, wait := c.want, c.wait
 			if step != wecomtest.Send {
@@ -395,21 +379,21 @@ func TestLostAnswer(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	for attempt := 2; attempt < 4; attempt++ {
-		if got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01", Attempt: attempt}, plainly("hello")); got.Verdict != relay.Delivered {
+		if got := send(t, d, plugin.Delivery{User: "Ann01", Attempt: attempt}, plainly("hello")); got.Verdict != relay.Delivered {
 			t.Errorf("got %+v", got)
 		}
 	}
 	if n := len(r.Vendor.Direct()); n != 1 {
 		t.Errorf("%d messages", n)
 	}
-	if got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01", ID: deliveryID + "0"}, plainly("hello")); got.Verdict != relay.Delivered || len(r.Vendor.Direct()) != 2 {
+	if got := send(t, d, plugin.Delivery{User: "Ann01", ID: deliveryID + "0"}, plainly("hello")); got.Verdict != relay.Delivered || len(r.Vendor.Direct()) != 2 {
 		t.Errorf("another delivery with the same text: got %+v, %d messages", got, len(r.Vendor.Direct()))
 	}
 }
 
 func TestNoConnection(t *testing.T) {
 	d, _ := New().OpenDirect(directSettings(`{"corp_id":"ww1","agent_id":"7","secret":"aSecret-0123456789","api_base":"http://127.0.0.1:1/x/"}`))
-	got := send(t, t.Context(), d, plugin.Delivery{User: "ann"}, plainly("hi"))
+	got := send(t, d, plugin.Delivery{User: "ann"}, plainly("hi"))
 	if got.Verdict != relay.Temporary || got.Request.URL != "http://127.0.0.1:1/x/cgi-bin/gettoken?<secret>" {
 		t.Errorf("got %+v", got)
 	}
