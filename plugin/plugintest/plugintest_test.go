@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/plugin"
 )
 
 // failures collects what a check says, in place of a test that has to pass.
@@ -121,5 +122,22 @@ func TestHold(t *testing.T) {
 	release()
 	if got := <-answered; got != "done" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestCheckProblems(t *testing.T) {
+	all := []plugin.Problem{{Pointer: "/url", Message: "use https, please"}, {Provider: true, Warning: true, Pointer: "/token", Message: "x"}, {NoChannel: true, Message: "url is missing"}}
+	if got, want := Problems(all), "/url use https, please\nwarning provider /token x\nno channel url is missing"; got != want {
+		t.Errorf("got %q", got)
+	}
+	CheckProblems(t, "the same", all, "/url https", "warning provider /token ", "no channel missing")
+	CheckProblems(t, "none", nil, "")
+	for _, want := range [][]string{
+		{}, {""}, {"/url use https"}, {"/url", "warning provider /token x", "no channel url"}, {"/URL use", "warning provider /token x", "no channel url"},
+		{"/url use", "provider /token x", "no channel url"}, {"/url use", "warning provider /token y", "no channel url"}, {"/url use", "warning provider /token x", "url is"},
+	} {
+		if got := failed(func(t testing.TB) { CheckProblems(t, "x", all, want...) }); len(got) != 1 {
+			t.Errorf("%q: got %q", want, got)
+		}
 	}
 }

@@ -292,7 +292,7 @@ func TestTokenStaysSecret(t *testing.T) {
 	v.Fail(discordtest.CreateMessage, "", 1, plugintest.Answer(200, `{"id":"`+discordtest.Token+`"}`))
 	tell(t, d, "3", relay.Rendered{Native: json.RawMessage(`{"content":"` + discordtest.Token + `"}`)})
 	v.Fail(discordtest.CurrentUser, "", 1, echo)
-	if got := said(d.(plugin.Prober).Probe(t.Context())); strings.Contains(got, discordtest.Token) {
+	if got := plugintest.Problems(d.(plugin.Prober).Probe(t.Context())); strings.Contains(got, discordtest.Token) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -310,20 +310,20 @@ func TestRevokedToken(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	v, d := standIn(t)
-	probe := func(d plugin.Direct) string { return said(d.(plugin.Prober).Probe(t.Context())) }
+	probe := func(d plugin.Direct) string { return plugintest.Problems(d.(plugin.Prober).Probe(t.Context())) }
 	if got := probe(d); got != "" || len(v.Direct()) > 0 {
 		t.Errorf("got %q", got)
 	}
 	v.Throttle(discordtest.CurrentUser, 1)
-	if got := probe(d); !strings.HasPrefix(got, "warning: provider/bot_token the token could not be tried: status 429") {
+	if got := probe(d); !strings.HasPrefix(got, "warning provider /bot_token the token could not be tried: status 429") {
 		t.Errorf("got %q", got)
 	}
 	v.Revoke()
-	if got := probe(d); !strings.HasPrefix(got, "provider/bot_token status 401") || !strings.Contains(got, "Reset Token") {
+	if got := probe(d); !strings.HasPrefix(got, "provider /bot_token status 401") || !strings.Contains(got, "Reset Token") {
 		t.Errorf("got %q", got)
 	}
 	nowhere := openDirect(t, New(), credentials{BotToken: discordtest.Token, APIBase: "http://127.0.0.1:1/api"})
-	if got := probe(nowhere); !strings.HasPrefix(got, "warning: provider/bot_token the token could not be tried: nothing could be sent") {
+	if got := probe(nowhere); !strings.HasPrefix(got, "warning provider /bot_token the token could not be tried: nothing could be sent") {
 		t.Errorf("got %q", got)
 	}
 }
