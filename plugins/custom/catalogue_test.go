@@ -13,10 +13,7 @@ import (
 // in every format.
 func TestCatalogue(t *testing.T) {
 	for _, format := range []string{formatBytebase, formatEvent, formatCloudEvents} {
-		place, problems := open(t, settings{URL: "https://app.example.com/hook", Format: format})
-		if place == nil {
-			t.Fatal(problems)
-		}
+		place := open(t, settings{URL: "https://app.example.com/hook", Format: format})
 		scriptstest.Catalogue(t, "custom", "", func(t *testing.T, name string, d *plugin.Delivery, r relay.Rendered) {
 			request, err := place.Compose(d, r)
 			if err != nil {

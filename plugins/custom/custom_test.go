@@ -16,22 +16,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func open(t testing.TB, s settings) (plugin.Destination, []plugin.Problem) {
+func open(t testing.TB, s settings) plugin.Destination {
 	t.Helper()
-	target, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return New().Open(plugin.Settings{Destination: "app", Entry: "custom", Target: target, Masker: &relay.Masker{}})
-}
-
-func mustOpen(t testing.TB, s settings) plugin.Destination {
-	t.Helper()
-	d, problems := open(t, s)
-	if d == nil {
-		t.Fatalf("open: %+v", problems)
-	}
-	return d
+	return plugintest.Open(t, New(), s)
 }
 
 // event is a whole event in its canonical form, with a key that relay does not know.
@@ -65,7 +52,7 @@ func TestGolden(t *testing.T) {
 		"event-without-text": {formatEvent, event, portable(relay.Message{Link: "https://bb.example.com/issues/101"})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := mustOpen(t, settings{URL: "https://app.example.com/hook", Format: c.format})
+			d := open(t, settings{URL: "https://app.example.com/hook", Format: c.format})
 			req, err := d.Compose(&plugin.Delivery{Event: json.RawMessage(c.event)}, c.made)
 			if err != nil {
 				t.Fatal(err)
@@ -77,7 +64,7 @@ func TestGolden(t *testing.T) {
 
 func TestUnchangedEventGoesOutByteForByte(t *testing.T) {
 	odd := strings.ReplaceAll(event, `"level"`, ` "level"`) // JSON that an encoder would not write
-	req, err := mustOpen(t, settings{URL: "https://app.example.com/", Format: formatEvent}).
+	req, err := open(t, settings{URL: "https://app.example.com/", Format: formatEvent}).
 		Compose(&plugin.Delivery{Event: json.RawMessage(odd)}, unchanged())
 	if err != nil || string(req.Body) != odd {
 		t.Errorf("got %s, %v", req.Body, err)
@@ -87,7 +74,7 @@ func TestUnchangedEventGoesOutByteForByte(t *testing.T) {
 func TestNativeIsSentAsItIs(t *testing.T) {
 	const native = `{ "mine": [1, 2.50] }`
 	for _, format := range []string{formatBytebase, formatEvent} {
-		req, err := mustOpen(t, settings{URL: "https://app.example.com/", Format: format}).
+		req, err := open(t, settings{URL: "https://app.example.com/", Format: format}).
 			Compose(&plugin.Delivery{Event: json.RawMessage(event)}, relay.Rendered{Native: json.RawMessage(native)})
 		if err != nil || string(req.Body) != native {
 			t.Errorf("%s: got %s, %v", format, req.Body, err)
@@ -132,7 +119,7 @@ func TestSettings(t *testing.T) {
 		"all at once":    {settings{URL: "x", Format: "xml", Headers: map[string]string{"Te": "x"}}, false, []string{"/format", "/headers/Te", "/url"}},
 		"no header name": {settings{URL: "https://h/", Headers: map[string]string{"": "x"}}, false, []string{"/headers/"}},
 	} {
-		d, problems := open(t, c.s)
+		d, problems := plugintest.TryOpen(New(), c.s)
 		if (d != nil) != c.usable || len(problems) != len(c.problems) {
 			t.Errorf("%s: usable %v, %+v", name, d != nil, problems)
 			continue
@@ -175,7 +162,7 @@ func TestVerdicts(t *testing.T) {
 	}
 	v := plugintest.NewVendor(t)
 	v.Handle("webhook", "POST /", nil)
-	d := mustOpen(t, settings{URL: v.URL, Headers: map[string]string{"x-team": "dba"}})
+	d := open(t, settings{URL: v.URL, Headers: map[string]string{"x-team": "dba"}})
 	for _, r := range rows {
 		reply := plugintest.Reply{Status: r.status, Headers: []string{"Retry-After", "1.5"}, Body: r.body, Verdict: r.verdict, Probe: r.probe, Words: r.says}
 		if r.status == 408 || r.status == 425 || r.status == 429 || r.status >= 500 {
@@ -197,7 +184,7 @@ func TestNothingLeaks(t *testing.T) {
 	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
 		Path: "/" + secret + "?key=" + key,
 		Open: func(url string) plugin.Destination {
-			return mustOpen(t, settings{URL: withPassword(url), Headers: map[string]string{"X-Api-Key": "header-s3cret", "X-Short": short}})
+			return open(t, settings{URL: withPassword(url), Headers: map[string]string{"X-Api-Key": "header-s3cret", "X-Short": short}})
 		},
 		Secrets: []string{secret, key, "passw0rd", "header-s3cret", `:"` + short},
 		Answers: map[string]http.HandlerFunc{
@@ -220,7 +207,7 @@ func BenchmarkCompose(b *testing.B) {
 		made         relay.Rendered
 	}{{"bytebase", formatBytebase, unchanged()}, {"event", formatEvent, unchanged()}, {"event changed", formatEvent, relay.Rendered{Text: "x"}}, {"native", "", relay.Rendered{Native: json.RawMessage(`{}`)}}, {"cloudevents", formatCloudEvents, unchanged()}} {
 		b.Run(c.name, func(b *testing.B) {
-			d := mustOpen(b, settings{URL: "https://app.example.com/", Format: c.format})
+			d := open(b, settings{URL: "https://app.example.com/", Format: c.format})
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := d.Compose(&plugin.Delivery{Event: json.RawMessage(event)}, c.made); err != nil {

@@ -93,7 +93,7 @@ func TestReceiversVerify(t *testing.T) {
 		got = nil
 		c.s.URL = receiver.URL
 		c.s.Headers = map[string]string{"X-Team": "dba"}
-		d := mustOpen(t, c.s)
+		d := open(t, c.s)
 		delivery := &plugin.Delivery{ID: "0199a5b0-7c4e-7000-8000-000000000001", Event: json.RawMessage(event)}
 		req, err := d.Compose(delivery, relay.Rendered{Text: "数据库 <变更> & more"})
 		if err != nil {
@@ -164,7 +164,7 @@ func TestSecrets(t *testing.T) {
 		"format":            {settings{URL: url, Format: "cloudevent"}, []string{"/format write bytebase, event or cloudevents"}},
 		"format is allowed": {settings{URL: url, Format: formatCloudEvents, Secret: oldSecret}, nil},
 	} {
-		d, problems := open(t, c.s)
+		d, problems := plugintest.TryOpen(New(), c.s)
 		if (d != nil) != (c.want == nil) {
 			t.Errorf("%s: destination %v", name, d != nil)
 		}
@@ -184,7 +184,7 @@ func TestSecretsNeverShow(t *testing.T) {
 		fmt.Fprintf(w, `{"message":"bad %s or %s"}`, oldSecret, strings.TrimPrefix(oldSecret, secretPrefix))
 	}))
 	defer receiver.Close()
-	d := mustOpen(t, settings{URL: receiver.URL, Secret: oldSecret})
+	d := open(t, settings{URL: receiver.URL, Secret: oldSecret})
 	req, err := d.Compose(&plugin.Delivery{Event: json.RawMessage(bare)}, relay.Rendered{Text: oldSecret})
 	if err != nil {
 		t.Fatal(err)

@@ -26,18 +26,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 const webhook = "https://oapi.dingtalk.com/robot/send?access_token=0123456789abcdef"
 
-func tryOpen(s settings) (plugin.Destination, []plugin.Problem) {
-	target, _ := json.Marshal(s)
-	return New().Open(plugin.Settings{Destination: "dba", Entry: "dingtalk", Target: target, Masker: &relay.Masker{}})
-}
-
 func open(t testing.TB, s settings) plugin.Destination {
 	t.Helper()
-	d, problems := tryOpen(s)
-	if d == nil {
-		t.Fatalf("open: %+v", problems)
-	}
-	return d
+	return plugintest.Open(t, New(), s)
 }
 
 func composeWith(t testing.TB, s settings, r relay.Rendered) []byte {
@@ -395,7 +386,7 @@ func TestSettings(t *testing.T) {
 		{settings{URL: webhook, Keyword: "a\nb"}, "/keyword one line of text"},
 		{settings{URL: webhook, Keyword: strings.Repeat("a", 201)}, "/keyword 201 bytes; there may be 200"},
 	} {
-		d, problems := tryOpen(c.s)
+		d, problems := plugintest.TryOpen(New(), c.s)
 		if usable := c.want == "" || strings.HasPrefix(c.want, "warning"); (d != nil) != usable {
 			t.Errorf("%+v: destination %v", c.s, d)
 		}
@@ -468,7 +459,7 @@ func FuzzCompose(f *testing.F) {
 	f.Add("# t", "**a** [b](https://example.com) "+token0, "v\nw", "https://example.com", "k")
 	f.Add("", "\"\\\n\n\n", "", "", "")
 	f.Fuzz(func(t *testing.T, title, text, value, link, keyword string) {
-		d, _ := tryOpen(settings{URL: webhook, Keyword: keyword})
+		d, _ := plugintest.TryOpen(New(), settings{URL: webhook, Keyword: keyword})
 		if d == nil {
 			return
 		}

@@ -21,14 +21,7 @@ const hook = "https://discord.com/api/webhooks/1096510203118669874/hTzGv2sPd9fQ4
 // open makes the destination of some settings.
 func open(t testing.TB, s settings) plugin.Destination {
 	t.Helper()
-	target, _ := json.Marshal(s)
-	d, problems := New().Open(plugin.Settings{Destination: "dba", Entry: "discord", Target: target, Masker: &relay.Masker{}})
-	for _, p := range problems {
-		if !p.Warning {
-			t.Fatalf("open: %s %s", p.Pointer, p.Message)
-		}
-	}
-	return d
+	return plugintest.Open(t, New(), s)
 }
 
 func compose(t testing.TB, r relay.Rendered) []byte {
@@ -124,8 +117,7 @@ func TestURL(t *testing.T) {
 		"discord.com/api/webhooks/" + id + "/" + token:               "! not a URL",
 		"https://discord.com/api/webhooks/" + id + "/%zz":            "! not a URL",
 	} {
-		target, _ := json.Marshal(settings{URL: url})
-		d, problems := New().Open(plugin.Settings{Target: target, Masker: &relay.Masker{}})
+		d, problems := plugintest.TryOpen(New(), settings{URL: url})
 		got, warned := "", false
 		for _, p := range problems {
 			if p.Pointer != "/url" {
@@ -176,8 +168,7 @@ func TestSettings(t *testing.T) {
 		if c.s.URL == "" {
 			c.s.URL = hook
 		}
-		target, _ := json.Marshal(c.s)
-		d, problems := New().Open(plugin.Settings{Target: target, Masker: &relay.Masker{}})
+		d, problems := plugintest.TryOpen(New(), c.s)
 		if usable := c.want == "" || strings.HasPrefix(c.want, "warning"); (d != nil) != usable {
 			t.Errorf("%s: destination %v", name, d != nil)
 		}

@@ -56,16 +56,12 @@ func TestBase(t *testing.T) {
 
 // A destination without a webhook may be for people only.
 func TestWithoutURL(t *testing.T) {
-	for target, want := range map[string]int{`{}`: 1, `{"keyword":"k","secret":"s"}`: 1, `{"secret":"two words"}`: 2} {
-		d, problems := New().Open(plugin.Settings{Target: json.RawMessage(target), Masker: &relay.Masker{}})
-		if d != nil || len(problems) != want || !problems[0].NoChannel || problems[0].Pointer != "" || !strings.Contains(problems[0].Message, "url is missing") {
-			t.Errorf("%s: got %v, %+v", target, d, problems)
+	for target, want := range map[string][]string{`{}`: {"no channel url is missing"}, `{"keyword":"k","secret":"s"}`: {"no channel url is missing"}, `{"secret":"two words"}`: {"no channel url is missing", "/secret "}} {
+		d, problems := plugintest.TryOpen(New(), json.RawMessage(target))
+		if d != nil {
+			t.Errorf("%s: got %v", target, d)
 		}
-		for _, p := range problems[1:] {
-			if p.NoChannel || p.Pointer != "/secret" {
-				t.Errorf("%s: got %+v", target, p)
-			}
-		}
+		plugintest.CheckProblems(t, target, problems, want...)
 	}
 }
 

@@ -20,14 +20,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // open makes the destination of a webhook's URL.
 func open(t testing.TB, url string) plugin.Destination {
 	t.Helper()
-	target, _ := json.Marshal(settings{URL: url})
-	d, problems := New().Open(plugin.Settings{Destination: "dba", Entry: "slack", Target: target, Masker: &relay.Masker{}})
-	for _, p := range problems {
-		if !p.Warning {
-			t.Fatalf("open: %s %s", p.Pointer, p.Message)
-		}
-	}
-	return d
+	return plugintest.Open(t, New(), settings{URL: url})
 }
 
 func compose(t testing.TB, r relay.Rendered) []byte {
@@ -226,8 +219,7 @@ func TestURL(t *testing.T) {
 		"hooks.slack.com/services/T0/B0/x":             "/url not a URL",
 		"https://hooks.slack.com/services/T0/B0/%zz":   "/url not a URL",
 	} {
-		target, _ := json.Marshal(settings{URL: url})
-		d, problems := New().Open(plugin.Settings{Target: target, Masker: &relay.Masker{}})
+		d, problems := plugintest.TryOpen(New(), settings{URL: url})
 		if usable := want == "" || strings.HasPrefix(want, "warning"); (d != nil) != usable {
 			t.Errorf("%s: destination %v", url, d)
 		}

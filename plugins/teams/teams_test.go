@@ -20,14 +20,7 @@ const hook = "https://0123456789abcdef.05.environment.api.powerplatform.com:443/
 // open makes the destination of a flow's URL.
 func open(t testing.TB, url string) plugin.Destination {
 	t.Helper()
-	target, _ := json.Marshal(settings{URL: url})
-	d, problems := New().Open(plugin.Settings{Destination: "dba", Entry: "teams", Target: target, Masker: &relay.Masker{}})
-	for _, p := range problems {
-		if !p.Warning {
-			t.Fatalf("open: %s %s", p.Pointer, p.Message)
-		}
-	}
-	return d
+	return plugintest.Open(t, New(), settings{URL: url})
 }
 
 func compose(t testing.TB, r relay.Rendered) []byte {
@@ -121,8 +114,7 @@ func TestURL(t *testing.T) {
 		"x.api.powerplatform.com/x?sig=aB3":                                    "/url not a URL",
 		"https://x.api.powerplatform.com/%zz?sig=aB3":                          "/url not a URL",
 	} {
-		target, _ := json.Marshal(settings{URL: url})
-		d, problems := New().Open(plugin.Settings{Target: target, Masker: &relay.Masker{}})
+		d, problems := plugintest.TryOpen(New(), settings{URL: url})
 		if usable := want == "" || strings.HasPrefix(want, "warning"); (d != nil) != usable {
 			t.Errorf("%s: destination %v", url, d)
 		}

@@ -27,18 +27,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 const webhook = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa"
 
-func tryOpen(u string) (plugin.Destination, []plugin.Problem) {
-	target, _ := json.Marshal(settings{URL: u})
-	return New().Open(plugin.Settings{Destination: "dba", Entry: "wecom", Target: target, Masker: &relay.Masker{}})
-}
-
-func open(t testing.TB, u string) plugin.Destination {
+func open(t testing.TB, url string) plugin.Destination {
 	t.Helper()
-	d, problems := tryOpen(u)
-	if d == nil {
-		t.Fatalf("open: %+v", problems)
-	}
-	return d
+	return plugintest.Open(t, New(), settings{URL: url})
 }
 
 func compose(t testing.TB, r relay.Rendered) []byte {
@@ -322,7 +313,7 @@ func TestURL(t *testing.T) {
 		"http://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=abcdef12345":          "/url use https",
 		"qyapi.weixin.qq.com/cgi-bin/webhook/send?key=abcdef12345":                 "/url not a URL",
 	} {
-		d, problems := tryOpen(url)
+		d, problems := plugintest.TryOpen(New(), settings{URL: url})
 		if usable := want == "" || strings.HasPrefix(want, "warning"); (d != nil) != usable {
 			t.Errorf("%s: destination %v", url, d)
 		}
