@@ -216,9 +216,10 @@ func CheckTogether(t *testing.T, start func(testing.TB) Reach) DirectVendor {
 }
 
 // CheckTokens is for vendors that hand out one token to an app, in the first of
-// their steps. refusals are, by step, the vendor's answers to a token that it
-// does not take any more: such a call is made once more with a new token, and
-// not a third time. Those who meet a token's end together fetch one new token.
+// their steps. refusals are, by step and for the last one at least, the vendor's
+// answers to a token that it does not take any more: such a call is made once
+// more with a new token, and not a third time. Those who meet a token's end
+// together fetch one new token.
 func CheckTokens(t *testing.T, start func(testing.TB) Reach, refusals map[string][]http.HandlerFunc) {
 	steps := start(t).Vendor.Steps()
 	fetch, last := steps[0], steps[len(steps)-1]

@@ -2,8 +2,15 @@
 //
 // A [Vendor] stands in for a chat system's API on loopback: it answers as the
 // test that owns it says, remembers every call, and can be made to fail at any
-// step. What a provider's own stand-in promises to relay's tests of direct
-// messages is a [DirectVendor].
+// step. What a provider's own stand-in promises to tests of direct messages is a
+// [DirectVendor]; it embeds a Vendor, which keeps people, tokens and messages.
+//
+// Much is asked of every provider. [Reply] is a row of a table of the vendor's
+// answers, [Golden] compares a composed message with a file, [CheckProblems] what
+// is said about settings, and [WebhookLeaksNothing] looks for secrets in the log.
+// [CheckSteps], [CheckTogether], [CheckTokens] and [CheckRevoked] are for direct
+// messages: each case starts a [Reach]. [Run] is the conformance kit for a built
+// plugin.
 package plugintest
 
 import (

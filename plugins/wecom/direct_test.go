@@ -329,7 +329,6 @@ func TestTokenIsShared(t *testing.T) {
 
 // What goes wrong at a step: too fast, busy, no answer.
 func TestSteps(t *testing.T) {
-	lost := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	for _, step := range []string{wecomtest.GetToken, wecomtest.ByEmail, wecomtest.Send} {
 		for name, c := range map[string]struct {
 			fail func(v *wecomtest.Vendor)
@@ -340,7 +339,7 @@ func TestSteps(t *testing.T) {
 			"limited":   {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, wecomtest.Code(45009, "limit")) }, relay.Temporary, time.Minute},
 			"429":       {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, plugintest.Answer(429, "", "Retry-After", "7")) }, relay.Temporary, 7 * time.Second},
 			"broken":    {func(v *wecomtest.Vendor) { v.Break(step, "", 1) }, relay.Temporary, 0},
-			"lost":      {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, lost) }, relay.Ambiguous, 0},
+			"lost":      {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, plugintest.Abort) }, relay.Ambiguous, 0},
 			"no JSON":   {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, plugintest.Answer(200, "<html>")) }, relay.Ambiguous, 0},
 			"502":       {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, plugintest.Answer(502, "<html>")) }, relay.Temporary, 0},
 		} {
