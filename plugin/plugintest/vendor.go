@@ -2,8 +2,15 @@
 //
 // A [Vendor] stands in for a chat system's API on loopback: it answers as the
 // test that owns it says, remembers every call, and can be made to fail at any
-// step. What a provider's own stand-in promises to relay's tests of direct
-// messages is a [DirectVendor].
+// step. What a provider's own stand-in promises to tests of direct messages is a
+// [DirectVendor]; it embeds a Vendor, which keeps people, tokens and messages.
+//
+// Much is asked of every provider. [Reply] is a row of a table of the vendor's
+// answers, [Golden] compares a composed message with a file, [CheckProblems] what
+// is said about settings, and [WebhookLeaksNothing] looks for secrets in the log.
+// [CheckSteps], [CheckTogether], [CheckTokens] and [CheckRevoked] are for direct
+// messages: each case starts a [Reach]. [Run] is the conformance kit for a built
+// plugin.
 package plugintest
 
 import (
@@ -54,6 +61,11 @@ type DirectVendor interface {
 	// Direct are the direct messages that people see, Channel those in the channel.
 	Direct() []Sent
 	Channel() []Sent
+
+	// These are [Vendor]'s, which every stand-in embeds.
+	Calls(step string) []Call
+	Fail(step, match string, times int, answer http.HandlerFunc)
+	Close()
 }
 
 // Sent is a message that somebody sees.
@@ -76,12 +88,19 @@ type Call struct {
 type Vendor struct {
 	URL string // http://127.0.0.1:<port>
 
-	mux *http.ServeMux
+	mux    *http.ServeMux
+	server *httptest.Server
 
-	mu     sync.Mutex // guards the fields below
-	calls  []Call
-	faults []*fault
-	holds  []*hold
+	mu      sync.Mutex // guards the fields below
+	calls   []Call
+	faults  []*fault
+	holds   []*hold
+	people  map[string]relay.Person // by id
+	direct  []Sent
+	channel []Sent
+	token   string // the one that works; empty: none
+	tokens  int    // how many there were
+	revoked bool
 }
 
 // hold keeps calls unanswered until it is released.
@@ -101,21 +120,25 @@ type fault struct {
 // NewVendor starts a server that knows no step yet.
 func NewVendor(t testing.TB) *Vendor {
 	v := &Vendor{mux: http.NewServeMux()}
-	server := httptest.NewServer(v.mux)
-	t.Cleanup(func() {
-		v.mu.Lock()
-		for _, h := range v.holds {
-			h.release()
-		}
-		v.mu.Unlock()
-		server.Close() // waits for its calls
-	})
-	v.URL = server.URL
+	v.server = httptest.NewServer(v.mux)
+	t.Cleanup(v.Close)
+	v.URL = v.server.URL
 	return v
 }
 
+// Close ends the server before its test does: nobody listens any more.
+func (v *Vendor) Close() {
+	v.mu.Lock()
+	for _, h := range v.holds {
+		h.release()
+	}
+	v.mu.Unlock()
+	v.server.Close() // waits for its calls
+}
+
 // Handle serves a step. The pattern is that of [http.ServeMux]; the handler
-// gets the body read already, and may read it again.
+// gets the body read already, and may read it again. Nil is for a step whose
+// every call is answered by Fail.
 func (v *Vendor) Handle(step, pattern string, answer func(w http.ResponseWriter, r *http.Request, body []byte)) {
 	v.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -125,9 +148,9 @@ func (v *Vendor) Handle(step, pattern string, answer func(w http.ResponseWriter,
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if fail := v.note(Call{step, r.Method, r.URL.RequestURI(), r.Header.Clone(), string(body)}); fail != nil {
 			fail(w, r)
-			return
+		} else if answer != nil {
+			answer(w, r, body)
 		}
-		answer(w, r, body)
 	})
 }
 

@@ -18,7 +18,7 @@ const relaysID = "0199a5b0-7c4e-7000-8000-000000000000"
 // cloudEventOf composes and checks what any receiver of CloudEvents checks.
 func cloudEventOf(t testing.TB, event string, made relay.Rendered) map[string]any {
 	t.Helper()
-	req, err := mustOpen(t, settings{URL: "https://app.example.com/", Format: formatCloudEvents}).
+	req, err := open(t, settings{URL: "https://app.example.com/", Format: formatCloudEvents}).
 		Compose(&plugin.Delivery{EventID: relaysID, Event: json.RawMessage(event)}, made)
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestNativeCloudEvents(t *testing.T) {
 		`{"specversion":"1.0","id":"1","source":"s"}`:            "no type",
 		`[]`: "is a CloudEvent",
 	} {
-		req, err := mustOpen(t, settings{URL: "https://app.example.com/", Format: formatCloudEvents}).
+		req, err := open(t, settings{URL: "https://app.example.com/", Format: formatCloudEvents}).
 			Compose(&plugin.Delivery{Event: json.RawMessage(event)}, relay.Rendered{Native: json.RawMessage(native)})
 		if want == "" && (err != nil || string(req.Body) != native) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %q", native, err, want)

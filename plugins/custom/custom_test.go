@@ -1,39 +1,24 @@
 package custom
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
+	"io"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func open(t testing.TB, s settings) (plugin.Destination, []plugin.Problem) {
+func open(t testing.TB, s settings) plugin.Destination {
 	t.Helper()
-	target, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return New().Open(plugin.Settings{Destination: "app", Entry: "custom", Target: target, Masker: &relay.Masker{}})
-}
-
-func mustOpen(t testing.TB, s settings) plugin.Destination {
-	t.Helper()
-	d, problems := open(t, s)
-	if d == nil {
-		t.Fatalf("open: %+v", problems)
-	}
-	return d
+	return plugintest.Open(t, New(), s)
 }
 
 // event is a whole event in its canonical form, with a key that relay does not know.
@@ -67,36 +52,19 @@ func TestGolden(t *testing.T) {
 		"event-without-text": {formatEvent, event, portable(relay.Message{Link: "https://bb.example.com/issues/101"})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := mustOpen(t, settings{URL: "https://app.example.com/hook", Format: c.format})
+			d := open(t, settings{URL: "https://app.example.com/hook", Format: c.format})
 			req, err := d.Compose(&plugin.Delivery{Event: json.RawMessage(c.event)}, c.made)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got bytes.Buffer
-			if err := json.Indent(&got, req.Body, "", "  "); err != nil {
-				t.Fatalf("%v: %s", err, req.Body)
-			}
-			got.WriteByte('\n')
-			file := filepath.Join("testdata", name+".json")
-			if *update {
-				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.String() != string(want) {
-				t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)
-			}
+			plugintest.Golden(t, name, req.Body, *update)
 		})
 	}
 }
 
 func TestUnchangedEventGoesOutByteForByte(t *testing.T) {
 	odd := strings.ReplaceAll(event, `"level"`, ` "level"`) // JSON that an encoder would not write
-	req, err := mustOpen(t, settings{URL: "https://app.example.com/", Format: formatEvent}).
+	req, err := open(t, settings{URL: "https://app.example.com/", Format: formatEvent}).
 		Compose(&plugin.Delivery{Event: json.RawMessage(odd)}, unchanged())
 	if err != nil || string(req.Body) != odd {
 		t.Errorf("got %s, %v", req.Body, err)
@@ -106,7 +74,7 @@ func TestUnchangedEventGoesOutByteForByte(t *testing.T) {
 func TestNativeIsSentAsItIs(t *testing.T) {
 	const native = `{ "mine": [1, 2.50] }`
 	for _, format := range []string{formatBytebase, formatEvent} {
-		req, err := mustOpen(t, settings{URL: "https://app.example.com/", Format: format}).
+		req, err := open(t, settings{URL: "https://app.example.com/", Format: format}).
 			Compose(&plugin.Delivery{Event: json.RawMessage(event)}, relay.Rendered{Native: json.RawMessage(native)})
 		if err != nil || string(req.Body) != native {
 			t.Errorf("%s: got %s, %v", format, req.Body, err)
@@ -151,7 +119,7 @@ func TestSettings(t *testing.T) {
 		"all at once":    {settings{URL: "x", Format: "xml", Headers: map[string]string{"Te": "x"}}, false, []string{"/format", "/headers/Te", "/url"}},
 		"no header name": {settings{URL: "https://h/", Headers: map[string]string{"": "x"}}, false, []string{"/headers/"}},
 	} {
-		d, problems := open(t, c.s)
+		d, problems := plugintest.TryOpen(New(), c.s)
 		if (d != nil) != c.usable || len(problems) != len(c.problems) {
 			t.Errorf("%s: usable %v, %+v", name, d != nil, problems)
 			continue
@@ -192,83 +160,45 @@ func TestVerdicts(t *testing.T) {
 		{500, `{"code":0}`, relay.Temporary, false, ""}, {501, "", relay.Temporary, false, ""}, {502, "", relay.Temporary, false, ""}, {503, "", relay.Temporary, false, ""},
 		{504, "", relay.Ambiguous, false, ""}, {507, "", relay.Temporary, false, ""},
 	}
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("X-Team") != "dba" {
-			t.Errorf("got %s %v", r.Method, r.Header)
+	v := plugintest.NewVendor(t)
+	v.Handle("webhook", "POST /", nil)
+	d := open(t, settings{URL: v.URL, Headers: map[string]string{"x-team": "dba"}})
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Headers: []string{"Retry-After", "1.5"}, Body: r.body, Verdict: r.verdict, Probe: r.probe, Words: r.says}
+		if r.status == 408 || r.status == 425 || r.status == 429 || r.status >= 500 {
+			reply.Wait = 1500 * time.Millisecond
 		}
-		w.Header().Set("Retry-After", "1.5")
-		w.WriteHeader(now.status)
-		_, _ = w.Write([]byte(now.body))
-	}))
-	defer receiver.Close()
-	d := mustOpen(t, settings{URL: receiver.URL, Headers: map[string]string{"x-team": "dba"}})
-	for _, now = range rows {
-		req, err := d.Compose(&plugin.Delivery{Event: json.RawMessage(bare)}, relay.Rendered{Text: "x"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := d.Send(t.Context(), &plugin.Delivery{}, req)
-		if got.Verdict != now.verdict || got.Probe != now.probe || !strings.Contains(got.Error, now.says) || (got.Error == "") != (now.verdict == relay.Delivered) {
-			t.Errorf("%d %s: got %s, probe %v, %q", now.status, now.body, got.Verdict, got.Probe, got.Error)
-		}
-		if waits := now.status == 408 || now.status == 425 || now.status == 429 || now.status >= 500; waits != (got.RetryAfter.Milliseconds() == 1500) {
-			t.Errorf("%d: wait %s", now.status, got.RetryAfter)
+		v.Fail("webhook", "", 1, reply.ServeHTTP)
+		reply.Check(t, plugintest.Send(t, d, &plugin.Delivery{Event: json.RawMessage(bare)}, relay.Rendered{Text: "x"}))
+	}
+	for _, c := range v.Calls("") {
+		if c.Header.Get("Content-Type") != "application/json" || c.Header.Get("X-Team") != "dba" {
+			t.Errorf("got %v", c.Header)
 		}
 	}
 }
 
 func TestNothingLeaks(t *testing.T) {
 	const secret, key, short = "S3cretPathOfTheHook", "k3y-in-the-query", "abc"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	url := strings.Replace(receiver.URL, "http://", "http://user:passw0rd@", 1) + "/" + secret + "?key=" + key
-	target := settings{URL: url, Headers: map[string]string{"X-Api-Key": "header-s3cret", "X-Short": short}}
-	secrets := []string{secret, key, "passw0rd", "header-s3cret", `:"` + short}
-	send := func(name string) relay.Report {
-		d := mustOpen(t, target)
-		req, err := d.Compose(&plugin.Delivery{Event: json.RawMessage(bare)}, relay.Rendered{Text: "see " + url + " header-s3cret"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		report := d.Send(t.Context(), &plugin.Delivery{}, req)
-		var b bytes.Buffer
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false)
-		if err := e.Encode(report); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range secrets {
-			if strings.Contains(b.String(), s) {
-				t.Errorf("%s: the report shows %q: %s", name, s, b.String())
-			}
-		}
-		if want := receiver.URL + "/<secret>"; report.Request.URL != want {
-			t.Errorf("%s: got %q, want %q", name, report.Request.URL, want)
-		}
-		return report
-	}
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Request-Id", r.Header.Get("X-Api-Key"))
-			w.Header().Set("Location", url)
-			w.WriteHeader(302)
-			_, _ = w.Write([]byte(r.URL.String() + " " + r.Header.Get("Authorization") + " " + url))
+	withPassword := func(url string) string { return strings.Replace(url, "http://", "http://user:passw0rd@", 1) }
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path: "/" + secret + "?key=" + key,
+		Open: func(url string) plugin.Destination {
+			return open(t, settings{URL: withPassword(url), Headers: map[string]string{"X-Api-Key": "header-s3cret", "X-Short": short}})
 		},
-		"echoed in a message": func(w http.ResponseWriter, r *http.Request) {
-			body, _ := json.Marshal(map[string]any{"code": 1, "message": "no such hook: " + r.URL.String()})
-			_, _ = w.Write(body)
+		Secrets: []string{secret, key, "passw0rd", "header-s3cret", `:"` + short},
+		Answers: map[string]http.HandlerFunc{
+			"with the password": func(w http.ResponseWriter, r *http.Request) {
+				url := withPassword("http://" + r.Host + r.RequestURI)
+				w.Header().Set("Location", url)
+				w.WriteHeader(302)
+				_, _ = io.WriteString(w, r.Header.Get("Authorization")+" "+url)
+			},
+			"in a message": func(w http.ResponseWriter, r *http.Request) {
+				_ = json.NewEncoder(w).Encode(map[string]any{"code": 1, "message": "no such hook: " + r.URL.String()})
+			},
 		},
-		"connection broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-	} {
-		answer.Store(&a)
-		send(name)
-	}
-	receiver.Close()
-	if report := send("refused"); report.Verdict != relay.Temporary {
-		t.Errorf("refused: got %s", report.Verdict)
-	}
+	})
 }
 
 func BenchmarkCompose(b *testing.B) {
@@ -277,7 +207,7 @@ func BenchmarkCompose(b *testing.B) {
 		made         relay.Rendered
 	}{{"bytebase", formatBytebase, unchanged()}, {"event", formatEvent, unchanged()}, {"event changed", formatEvent, relay.Rendered{Text: "x"}}, {"native", "", relay.Rendered{Native: json.RawMessage(`{}`)}}, {"cloudevents", formatCloudEvents, unchanged()}} {
 		b.Run(c.name, func(b *testing.B) {
-			d := mustOpen(b, settings{URL: "https://app.example.com/", Format: c.format})
+			d := open(b, settings{URL: "https://app.example.com/", Format: c.format})
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := d.Compose(&plugin.Delivery{Event: json.RawMessage(event)}, c.made); err != nil {

@@ -15,36 +15,28 @@ import (
 
 func TestAppSettings(t *testing.T) {
 	const good = `"client_id":"dingabc","client_secret":"aB3-_secret"`
-	for entry, want := range map[string][]string{ // pointers and parts of the messages; a warning begins with "warning "
-		``:                           {"warning /client_id", "qyapi_robot_sendmsg and qyapi_get_member_by_mobile"},
-		`{}`:                         {"warning /client_id", "need client_id and client_secret"},
+	for entry, want := range map[string][]string{ // as plugintest.CheckProblems takes them
+		``:                           {"warning provider /client_id qyapi_robot_sendmsg and qyapi_get_member_by_mobile"},
+		`{}`:                         {"warning provider /client_id need client_id and client_secret"},
 		`{` + good + `}`:             nil,
-		`{"client_id":"dingabc"}`:    {"/client_secret", "client_secret is missing"},
-		`{"client_secret":"secret"}`: {"/client_id", "client_id is missing"},
-		`{"robot_code":"r"}`:         {"/client_id", "client_id is missing"},
-		`{"client_id":"ding abc","client_secret":"s3cret with\nlines"}`:             {"/client_id", "copy it anew", "/client_secret", "copy it anew"},
+		`{"client_id":"dingabc"}`:    {"provider /client_secret client_secret is missing"},
+		`{"client_secret":"secret"}`: {"provider /client_id client_id is missing"},
+		`{"robot_code":"r"}`:         {"provider /client_id client_id is missing"},
+		`{"client_id":"ding abc","client_secret":"s3cret with\nlines"}`:             {"provider /client_id copy it anew", "provider /client_secret copy it anew"},
 		`{` + good + `,"api_base":"https://api.dingtalk.io/"}`:                      nil,
 		`{` + good + `,"api_base":"http://127.0.0.1:1","oapi_base":"http://[::1]"}`: nil,
 		`{` + good + `,"api_base":"https://10.0.0.7/dingtalk"}`:                     nil,
-		`{` + good + `,"api_base":"http://api.dingtalk.com"}`:                       {"/api_base", "use https"},
-		`{` + good + `,"oapi_base":"oapi.dingtalk.com"}`:                            {"/oapi_base", "leave the key out for https://oapi.dingtalk.com"},
-		`{` + good + `,"oapi_base":"https://u:p@example.com"}`:                      {"/oapi_base", "a host and a path only"},
-		`{"client_id":1}`: {"", "cannot be read"},
+		`{` + good + `,"api_base":"http://api.dingtalk.com"}`:                       {"provider /api_base use https"},
+		`{` + good + `,"oapi_base":"oapi.dingtalk.com"}`:                            {"provider /oapi_base leave the key out for https://oapi.dingtalk.com"},
+		`{` + good + `,"oapi_base":"https://u:p@example.com"}`:                      {"provider /oapi_base a host and a path only"},
+		`{"client_id":1}`: {"provider cannot be read"},
 	} {
 		d, problems := New().OpenDirect(plugin.Settings{Provider: json.RawMessage(entry), Target: json.RawMessage(`{}`), Masker: &relay.Masker{}})
-		if (d != nil) != (want == nil) || 2*len(problems) != len(want) {
-			t.Errorf("%s: direct messages %v, %+v", entry, d != nil, problems)
-			continue
+		if (d != nil) != (want == nil) {
+			t.Errorf("%s: direct messages %v", entry, d != nil)
 		}
-		for i, p := range problems {
-			pointer := p.Pointer
-			if p.Warning {
-				pointer = "warning " + pointer
-			}
-			if !p.Provider || pointer != want[2*i] || !strings.Contains(p.Message, want[2*i+1]) || strings.Contains(p.Message, "s3cret") {
-				t.Errorf("%s: got %s %q, want %s", entry, pointer, p.Message, want)
-			}
-		}
+		plugintest.CheckProblems(t, entry, problems, want...)
+		plugintest.NoSecrets(t, problems, "s3cret")
 	}
 	if got := relay.SecretsIn(json.RawMessage(providerSchema), json.RawMessage(`{"client_id":"i","client_secret":"s","robot_code":"r"}`)); !slices.Equal(got, []string{"s"}) {
 		t.Errorf("secrets are %v", got)
@@ -89,16 +81,12 @@ func TestAccounts(t *testing.T) {
 
 // A destination without a webhook may be for people only.
 func TestWithoutURL(t *testing.T) {
-	for target, want := range map[string]int{`{}`: 1, `{"keyword":"k"}`: 1, `{"secret":"demo"}`: 2} {
-		d, problems := New().Open(plugin.Settings{Target: json.RawMessage(target), Masker: &relay.Masker{}})
-		if d != nil || len(problems) != want || !problems[0].NoChannel || problems[0].Pointer != "" || !strings.Contains(problems[0].Message, "url is missing") {
-			t.Errorf("%s: got %v, %+v", target, d, problems)
+	for target, want := range map[string][]string{`{}`: {"no channel url is missing"}, `{"keyword":"k"}`: {"no channel url is missing"}, `{"secret":"demo"}`: {"no channel url is missing", "/secret "}} {
+		d, problems := plugintest.TryOpen(New(), json.RawMessage(target))
+		if d != nil {
+			t.Errorf("%s: got %v", target, d)
 		}
-		for _, p := range problems[1:] {
-			if p.NoChannel || p.Pointer != "/secret" {
-				t.Errorf("%s: got %+v", target, p)
-			}
-		}
+		plugintest.CheckProblems(t, target, problems, want...)
 	}
 }
 

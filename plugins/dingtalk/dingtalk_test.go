@@ -1,14 +1,11 @@
 package dingtalk
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,24 +19,16 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 const webhook = "https://oapi.dingtalk.com/robot/send?access_token=0123456789abcdef"
 
-func tryOpen(s settings) (plugin.Destination, []plugin.Problem) {
-	target, _ := json.Marshal(s)
-	return New().Open(plugin.Settings{Destination: "dba", Entry: "dingtalk", Target: target, Masker: &relay.Masker{}})
-}
-
 func open(t testing.TB, s settings) plugin.Destination {
 	t.Helper()
-	d, problems := tryOpen(s)
-	if d == nil {
-		t.Fatalf("open: %+v", problems)
-	}
-	return d
+	return plugintest.Open(t, New(), s)
 }
 
 func composeWith(t testing.TB, s settings, r relay.Rendered) []byte {
@@ -182,37 +171,9 @@ func messages() map[string]relay.Rendered {
 	}
 }
 
-func golden(t *testing.T, name string, r relay.Rendered) {
-	t.Helper()
-	goldenBody(t, name, compose(t, r))
-}
-
-func goldenBody(t *testing.T, name string, body []byte) {
-	t.Helper()
-	var got bytes.Buffer
-	if err := json.Indent(&got, body, "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	got.WriteByte('\n')
-	file := filepath.Join("testdata", name+".json")
-	if *update {
-		_ = os.MkdirAll(filepath.Dir(file), 0o755)
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)
-	}
-}
-
 func TestGolden(t *testing.T) {
 	for name, r := range messages() {
-		t.Run(name, func(t *testing.T) { golden(t, name, r) })
+		t.Run(name, func(t *testing.T) { plugintest.Golden(t, name, compose(t, r), *update) })
 	}
 }
 
@@ -399,46 +360,40 @@ func TestMentions(t *testing.T) {
 func TestSettings(t *testing.T) {
 	const token = "?access_token=0123456789abcdef"
 	for _, c := range []struct {
-		s             settings
-		pointer, want string
+		s    settings
+		want string
 	}{
-		{settings{URL: webhook}, "", ""},
-		{settings{URL: "https://oapi.dingtalk.io/robot/send" + token}, "", ""},
-		{settings{URL: "https://OAPI.dingtalk.com/robot/send" + token, Secret: "SECdemo", Keyword: "告警"}, "", ""},
-		{settings{URL: "http://127.0.0.1:99/robot/send" + token}, "", ""},
-		{settings{URL: "http://[::1]:99/x"}, "", ""},
-		{settings{URL: "https://gateway.example.com/robot/send" + token}, "/url", "warning: gateway.example.com is not DingTalk's host"},
-		{settings{URL: "https://gateway.example.com/robot/send"}, "/url", "no access_token"},
-		{settings{URL: "https://gateway.example.com/"}, "/url", "no path"},
-		{settings{URL: "https://oapi.dingtalk.com/robot/send"}, "/url", "no access_token"},
-		{settings{URL: "https://oapi.dingtalk.com/robot/send?access_token="}, "/url", "no access_token"},
-		{settings{URL: "https://oapi.dingtalk.com/gettoken" + token}, "/url", "not a robot's webhook"},
-		{settings{URL: webhook + "&timestamp=1&sign=x"}, "/url", "the URL holds a signature"},
-		{settings{URL: webhook + "&%zz"}, "/url", "the URL's query"},
-		{settings{URL: "http://oapi.dingtalk.com/robot/send" + token}, "/url", "use https"},
-		{settings{URL: "oapi.dingtalk.com/robot/send" + token}, "/url", "not a URL"},
-		{settings{URL: webhook, Secret: "demo"}, "/secret", "not a robot's secret"},
-		{settings{URL: webhook, Secret: "SEC"}, "/secret", "not a robot's secret"},
-		{settings{URL: webhook, Secret: "SECab c"}, "/secret", "not a robot's secret"},
-		{settings{URL: webhook, Secret: "SECabc\n"}, "/secret", "not a robot's secret"},
-		{settings{URL: webhook, Keyword: " "}, "/keyword", "one line of text"},
-		{settings{URL: webhook, Keyword: "a\nb"}, "/keyword", "one line of text"},
-		{settings{URL: webhook, Keyword: strings.Repeat("a", 201)}, "/keyword", "201 bytes; there may be 200"},
+		{settings{URL: webhook}, ""},
+		{settings{URL: "https://oapi.dingtalk.io/robot/send" + token}, ""},
+		{settings{URL: "https://OAPI.dingtalk.com/robot/send" + token, Secret: "SECdemo", Keyword: "告警"}, ""},
+		{settings{URL: "http://127.0.0.1:99/robot/send" + token}, ""},
+		{settings{URL: "http://[::1]:99/x"}, ""},
+		{settings{URL: "https://gateway.example.com/robot/send" + token}, "warning /url gateway.example.com is not DingTalk's host"},
+		{settings{URL: "https://gateway.example.com/robot/send"}, "/url no access_token"},
+		{settings{URL: "https://gateway.example.com/"}, "/url no path"},
+		{settings{URL: "https://oapi.dingtalk.com/robot/send"}, "/url no access_token"},
+		{settings{URL: "https://oapi.dingtalk.com/robot/send?access_token="}, "/url no access_token"},
+		{settings{URL: "https://oapi.dingtalk.com/gettoken" + token}, "/url not a robot's webhook"},
+		{settings{URL: webhook + "&timestamp=1&sign=x"}, "/url the URL holds a signature"},
+		{settings{URL: webhook + "&%zz"}, "/url the URL's query"},
+		{settings{URL: "http://oapi.dingtalk.com/robot/send" + token}, "/url use https"},
+		{settings{URL: "oapi.dingtalk.com/robot/send" + token}, "/url not a URL"},
+		{settings{URL: webhook, Secret: "demo"}, "/secret not a robot's secret"},
+		{settings{URL: webhook, Secret: "SEC"}, "/secret not a robot's secret"},
+		{settings{URL: webhook, Secret: "SECab c"}, "/secret not a robot's secret"},
+		{settings{URL: webhook, Secret: "SECabc\n"}, "/secret not a robot's secret"},
+		{settings{URL: webhook, Keyword: " "}, "/keyword one line of text"},
+		{settings{URL: webhook, Keyword: "a\nb"}, "/keyword one line of text"},
+		{settings{URL: webhook, Keyword: strings.Repeat("a", 201)}, "/keyword 201 bytes; there may be 200"},
 	} {
-		d, problems := tryOpen(c.s)
-		got, pointer := "", ""
-		for _, p := range problems {
-			if p.Warning {
-				got = "warning: "
-			}
-			got, pointer = got+p.Message, p.Pointer
+		d, problems := plugintest.TryOpen(New(), c.s)
+		if usable := c.want == "" || strings.HasPrefix(c.want, "warning"); (d != nil) != usable {
+			t.Errorf("%+v: destination %v", c.s, d)
 		}
-		usable := c.want == "" || strings.HasPrefix(c.want, "warning")
-		if (d != nil) != usable || pointer != c.pointer || c.want == "" && got != "" || !strings.Contains(got, c.want) {
-			t.Errorf("%+v: got %s %q, destination %v; want %q", c.s, pointer, got, d != nil, c.want)
-		}
-		if strings.Contains(got, "0123456789abcdef") || c.s.Secret != "" && c.s.Secret != "SEC" && strings.Contains(got, c.s.Secret) {
-			t.Errorf("the problem shows a secret: %q", got)
+		plugintest.CheckProblems(t, fmt.Sprintf("%+v", c.s), problems, c.want)
+		plugintest.NoSecrets(t, problems, "0123456789abcdef")
+		if len(c.s.Secret) > len("SEC") {
+			plugintest.NoSecrets(t, problems, strings.TrimSpace(c.s.Secret))
 		}
 	}
 }
@@ -504,7 +459,7 @@ func FuzzCompose(f *testing.F) {
 	f.Add("# t", "**a** [b](https://example.com) "+token0, "v\nw", "https://example.com", "k")
 	f.Add("", "\"\\\n\n\n", "", "", "")
 	f.Fuzz(func(t *testing.T, title, text, value, link, keyword string) {
-		d, _ := tryOpen(settings{URL: webhook, Keyword: keyword})
+		d, _ := plugintest.TryOpen(New(), settings{URL: webhook, Keyword: keyword})
 		if d == nil {
 			return
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 	"github.com/relay-sidecar/relay/plugins/dingtalk/dingtalktest"
 )
 
@@ -25,6 +26,16 @@ func newVendor(t testing.TB) *dingtalktest.Vendor {
 	return v
 }
 
+// reachAnn is a DingTalk that knows Ann, and how to reach her.
+func reachAnn(t testing.TB) plugintest.Reach {
+	v, p := newVendor(t), New()
+	return plugintest.Reach{
+		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, v.Entry()) },
+		User: annUser, Person: relay.Person{Name: "Ann", Phone: annPhone}, MatchBy: plugin.ByPhone,
+		Secrets: []string{dingtalktest.ClientSecret, plugintest.TokenPart},
+	}
+}
+
 func openDirect(t testing.TB, p *Provider, entry string) plugin.Direct {
 	t.Helper()
 	d, problems := p.OpenDirect(plugin.Settings{Destination: "dba", Entry: "dingtalk", Provider: json.RawMessage(entry), Target: json.RawMessage(`{}`), Masker: &relay.Masker{}})
@@ -38,25 +49,9 @@ func toAnn() *plugin.Delivery {
 	return &plugin.Delivery{ID: delivery, Attempt: 1, User: annUser, Context: plugin.Context{Direct: true}}
 }
 
-func sendDirect(t testing.TB, d plugin.Direct, to *plugin.Delivery, r relay.Rendered) relay.Report {
-	t.Helper()
-	req, err := d.Compose(to, r)
-	if err != nil {
-		t.Fatalf("compose: %v", err)
-	}
-	return d.Send(t.Context(), to, req)
-}
-
 func lookUp(t testing.TB, d plugin.Direct, phone string) plugin.Match {
 	t.Helper()
 	return d.Resolve(t.Context(), plugin.ByPhone, []relay.Person{{Phone: phone}})[0]
-}
-
-func stepsOf(r relay.Report) (names []string) {
-	for _, s := range r.Steps {
-		names = append(names, s.Name)
-	}
-	return names
 }
 
 var hello = relay.Rendered{Text: "hello"}
@@ -69,15 +64,15 @@ func TestDirectMessage(t *testing.T) {
 	}
 	d := openDirect(t, p, v.Entry())
 	m := lookUp(t, d, annPhone)
-	if m.User != annUser || m.Keep != keepMatch || m.Request == nil || !slices.Equal(stepsOf(m.Report), []string{stepToken}) {
+	if m.User != annUser || m.Keep != keepMatch || m.Request == nil || !slices.Equal(plugintest.StepNames(m.Report), []string{stepToken}) {
 		t.Fatalf("got %+v", m)
 	}
-	got := sendDirect(t, d, toAnn(), hello)
+	got := plugintest.Send(t, d, toAnn(), hello)
 	if got.Verdict != relay.Delivered || got.Receipt != "query-key-1" || len(got.Steps) != 0 {
-		t.Errorf("got %s, receipt %q, steps %v: %s", got.Verdict, got.Receipt, stepsOf(got), got.Error)
+		t.Errorf("got %s, receipt %q, steps %v: %s", got.Verdict, got.Receipt, plugintest.StepNames(got), got.Error)
 	}
 	// Another destination of the same app shares its token.
-	if got := sendDirect(t, openDirect(t, p, v.Entry()), toAnn(), hello); got.Verdict != relay.Delivered {
+	if got := plugintest.Send(t, openDirect(t, p, v.Entry()), toAnn(), hello); got.Verdict != relay.Delivered {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 	if n := len(v.Calls(stepToken)); n != 1 {
@@ -116,7 +111,7 @@ func TestDirectGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			goldenBody(t, "direct/"+name, req.Body)
+			plugintest.Golden(t, "direct/"+name, req.Body, *update)
 			if got := d.Send(t.Context(), to, req); got.Verdict != relay.Delivered {
 				t.Errorf("got %s: %s", got.Verdict, got.Error)
 			}
@@ -139,7 +134,7 @@ func TestDirectSizes(t *testing.T) {
 				m.Actions = append(m.Actions, relay.Action{Text: s, URL: fmt.Sprint("https://example.com/", i)})
 			}
 			for _, r := range []relay.Rendered{{Portable: &m}, {Text: s}} {
-				if got := sendDirect(t, d, toAnn(), r); got.Verdict != relay.Delivered || !strings.Contains(got.Request.Body, "…") {
+				if got := plugintest.Send(t, d, toAnn(), r); got.Verdict != relay.Delivered || !strings.Contains(got.Request.Body, "…") {
 					t.Errorf("%q, %d buttons: got %s: %s", unit, buttons, got.Verdict, got.Error)
 				}
 			}
@@ -211,7 +206,7 @@ func TestUserIDs(t *testing.T) {
 	for _, user := range []string{"", "a b", "+8613800000000", "@all", strings.Repeat("a", 65)} {
 		to := toAnn()
 		to.User = user
-		if got := sendDirect(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "ids.dingtalk") {
+		if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "ids.dingtalk") {
 			t.Errorf("%q: got %s: %s", user, got.Verdict, got.Error)
 		}
 	}
@@ -220,7 +215,7 @@ func TestUserIDs(t *testing.T) {
 	}
 	to := toAnn()
 	to.User = "stranger"
-	if got := sendDirect(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "visible scope") {
+	if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "visible scope") {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }

@@ -1,11 +1,8 @@
 package dingtalk
 
 import (
-	"context"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/relay-sidecar/relay"
@@ -14,154 +11,33 @@ import (
 )
 
 // A token that DingTalk does not take any more is fetched anew, once.
-func TestTokenIsRefreshed(t *testing.T) {
-	renew := map[string][]string{
-		stepLookUp: {`{"errcode":88,"sub_code":"40014"}`, `{"errcode":40014}`, `{"errcode":"42001"}`},
-		stepSend:   {`{"code":"InvalidAuthentication"}`, `{"code":"invalidParameter.token.invalid"}`, `{"code":"token.notExisted"}`},
-	}
-	for step, answers := range renew {
-		for _, body := range append(answers, "") {
-			v := newVendor(t)
-			d := openDirect(t, New(), v.Entry())
-			if m := lookUp(t, d, annPhone); m.User != annUser {
-				t.Fatal(m.Error)
-			}
-			v.Expire()
-			if body != "" { // instead of the stand-in's own words
-				v.Fail(step, "", 1, plugintest.Answer(map[string]int{stepLookUp: 200, stepSend: 400}[step], body))
-			}
-			var r relay.Report
-			if step == stepLookUp {
-				m := lookUp(t, d, annPhone)
-				if r = m.Report; m.User != annUser {
-					t.Errorf("%s %s: got %+v", step, body, m)
-				}
-			} else if r = sendDirect(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
-				t.Errorf("%s %s: got %s: %s", step, body, r.Verdict, r.Error)
-			}
-			if n := len(v.Calls(stepToken)); n != 2 || !slices.Equal(stepsOf(r), []string{step, stepToken}) {
-				t.Errorf("%s %s: %d token calls, steps %v", step, body, n, stepsOf(r))
-			}
-		}
-	}
-}
-
-func TestTokenThatIsNeverTaken(t *testing.T) {
-	v := newVendor(t)
-	d := openDirect(t, New(), v.Entry())
-	v.Fail(stepSend, "", 100, plugintest.Answer(400, `{"code":"InvalidAuthentication"}`))
-	if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.DestinationRefused || got.Probe {
-		t.Errorf("got %s: %s", got.Verdict, got.Error)
-	}
-	if sends, tokens := len(v.Calls(stepSend)), len(v.Calls(stepToken)); sends != 2 || tokens != 2 {
-		t.Errorf("%d sends with %d tokens", sends, tokens)
-	}
-}
-
-// Two that meet a token's end at once fetch one new token.
-func TestRefreshTogether(t *testing.T) {
-	v := newVendor(t)
-	d := openDirect(t, New(), v.Entry())
-	if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.Delivered {
-		t.Fatal(got.Error)
-	}
-	v.Expire()
-	var both sync.WaitGroup
-	both.Add(2)
-	v.Fail(stepSend, "", 2, func(w http.ResponseWriter, r *http.Request) {
-		both.Done()
-		both.Wait()
-		plugintest.Answer(400, `{"code":"InvalidAuthentication"}`)(w, r)
+func TestTokens(t *testing.T) {
+	answer := plugintest.Answer
+	plugintest.CheckTokens(t, reachAnn, map[string][]http.HandlerFunc{
+		stepLookUp: {answer(200, `{"errcode":88,"sub_code":"40014"}`), answer(200, `{"errcode":40014}`), answer(200, `{"errcode":"42001"}`)},
+		stepSend:   {answer(400, `{"code":"InvalidAuthentication"}`), answer(400, `{"code":"invalidParameter.token.invalid"}`), answer(400, `{"code":"token.notExisted"}`)},
 	})
-	var wg sync.WaitGroup
-	for range 2 {
-		wg.Go(func() {
-			if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.Delivered {
-				t.Errorf("got %s: %s", got.Verdict, got.Error)
-			}
-		})
-	}
-	wg.Wait()
-	if tokens, sent := len(v.Calls(stepToken)), len(v.Direct()); tokens != 2 || sent != 3 {
-		t.Errorf("%d token calls, %d messages", tokens, sent)
-	}
-}
-
-// watched says when somebody waits for its end.
-type watched struct {
-	context.Context
-	waits func()
-}
-
-func (w watched) Done() <-chan struct{} {
-	w.waits()
-	return w.Context.Done()
 }
 
 // A secret that was revoked is tried once, however many deliveries need a token.
 func TestRevokedSecret(t *testing.T) {
-	v := newVendor(t)
-	asked, refuse := make(chan struct{}), make(chan struct{})
-	v.Fail(stepToken, "", 1, func(w http.ResponseWriter, r *http.Request) {
-		close(asked)
-		<-refuse
-		plugintest.Answer(400, `{"code":"invalidClientIdOrSecret","message":"m"}`)(w, r)
-	})
-	p := New()
-	var wg sync.WaitGroup
-	send := func(ctx context.Context) {
-		d := openDirect(t, p, v.Entry())
-		req, err := d.Compose(toAnn(), hello)
-		if err != nil {
-			t.Error(err)
-		}
-		if got := d.Send(ctx, toAnn(), req); got.Verdict != relay.DestinationRefused || got.Probe || !strings.Contains(got.Error, "copy both anew") {
-			t.Errorf("got %s, probe %v: %s", got.Verdict, got.Probe, got.Error)
-		}
-	}
-	wg.Go(func() { send(t.Context()) })
-	<-asked
-	var waiting sync.WaitGroup
-	for range 8 {
-		waiting.Add(1)
-		wg.Go(func() { send(watched{t.Context(), sync.OnceFunc(waiting.Done)}) })
-	}
-	waiting.Wait()
-	close(refuse)
-	wg.Wait()
-	if tokens, others := len(v.Calls(stepToken)), len(v.Calls(stepSend)); tokens != 1 || others != 0 {
-		t.Errorf("%d token calls, %d others", tokens, others)
-	}
-	v.Fail(stepToken, "", 100, plugintest.Answer(400, `{"code":"invalidClientIdOrSecret"}`))
-	for _, m := range openDirect(t, p, v.Entry()).Resolve(t.Context(), plugin.ByPhone, []relay.Person{{Phone: annPhone}, {Phone: "+8613900000000"}, {Phone: "+1"}}) {
+	refuse := plugintest.Answer(400, `{"code":"invalidClientIdOrSecret","message":"m"}`)
+	plugintest.CheckRevoked(t, reachAnn, refuse, "copy both anew")
+	r := reachAnn(t)
+	r.Vendor.Fail(stepToken, "", 100, refuse)
+	for _, m := range r.Open().Resolve(t.Context(), plugin.ByPhone, []relay.Person{{Phone: annPhone}, {Phone: "+8613900000000"}, {Phone: "+1"}}) {
 		if m.User != "" || m.Verdict != relay.DestinationRefused && !strings.Contains(m.Error, "+86") {
 			t.Errorf("got %+v", m)
 		}
 	}
-	if n := len(v.Calls(stepToken)); n != 2 {
+	if n := len(r.Vendor.Calls(stepToken)); n != 1 {
 		t.Errorf("%d token calls", n)
 	}
 }
 
 // Many at once share one token and get one message each.
 func TestDirectTogether(t *testing.T) {
-	v := newVendor(t)
-	d := openDirect(t, New(), v.Entry())
-	var wg sync.WaitGroup
-	for i := range 20 {
-		wg.Go(func() {
-			if i%2 == 0 {
-				if m := lookUp(t, d, annPhone); m.User != annUser {
-					t.Errorf("got %+v", m)
-				}
-			}
-			if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.Delivered {
-				t.Errorf("got %s: %s", got.Verdict, got.Error)
-			}
-		})
-	}
-	wg.Wait()
-	if tokens, sent := len(v.Calls(stepToken)), len(v.Direct()); tokens != 1 || sent != 20 {
-		t.Errorf("%d token calls, %d messages", tokens, sent)
+	if n := len(plugintest.CheckTogether(t, reachAnn).Calls(stepToken)); n != 1 {
+		t.Errorf("%d token calls", n)
 	}
 }

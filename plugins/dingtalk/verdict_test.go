@@ -1,12 +1,12 @@
 package dingtalk
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,77 +15,72 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/dingtalk/dingtalktest"
 )
 
 const secret = "SECr3tOfTheRobotThatSigns"
 
-// row is an answer and what it means.
-type row struct {
-	status  int
-	body    string
-	attempt int
-	verdict relay.Verdict
-	wait    time.Duration
-	probe   bool
-}
+// retryAfter is what the answers with 429 have.
+var retryAfter = []string{"Retry-After", "30"}
 
-// rows are the vendor's documents as a table, and what stands in none.
-func rows() []row {
+// replies are the vendor's documents as a table, and what stands in none.
+func replies(t *testing.T) []plugintest.Reply {
 	const (
 		temporary = relay.Temporary
 		message   = relay.MessageRefused
 		target    = relay.DestinationRefused
 	)
-	rows := []row{
-		{status: 200, body: `{"errcode":0,"errmsg":"ok"}`, verdict: relay.Delivered},
-		{status: 200, body: ` {"errcode":"0","errmsg":"ok"}` + "\n", verdict: relay.Delivered},
-		{status: 200, body: ``, verdict: relay.Ambiguous},
-		{status: 200, body: `ok`, verdict: relay.Ambiguous},
-		{status: 200, body: `{}`, verdict: relay.Ambiguous},
-		{status: 200, body: `{"errcode":null}`, verdict: relay.Ambiguous},
-		{status: 200, body: `{"errcode":"ok"}`, verdict: relay.Ambiguous},
-		{status: 200, body: `<html>busy</html>`, verdict: relay.Ambiguous, wait: 5 * time.Minute},
-		{status: 201, body: `{"errcode":0}`, verdict: relay.Ambiguous},
-		{status: 204, verdict: relay.Ambiguous},
-		{status: 302, body: `{"errcode":0}`, verdict: target, probe: true},
-		{status: 400, verdict: message}, {status: 413, verdict: message},
-		{status: 403, verdict: target, probe: true},
-		{status: 429, verdict: temporary, wait: 30 * time.Second},
-		{status: 500, verdict: temporary}, {status: 500, body: `{"errcode":0}`, verdict: temporary}, {status: 502, body: "<html>", verdict: temporary}, {status: 503, verdict: temporary},
-		{status: 200, body: `{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"u"}`, verdict: temporary, wait: 5 * time.Minute},
-		{status: 403, body: `{"status":1111,"wait":"7","source":"x5","punish":"deny","uuid":"u"}`, verdict: temporary, wait: 7 * time.Minute},
-		{status: 200, body: `{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute","status":1111,"wait":3,"source":"x5","punish":"deny","uuid":"u"}`, verdict: temporary, wait: 3 * time.Minute},
-		{status: 200, body: `{"errcode":310000,"errmsg":"keywords not in content, more: [https://x]"}`, verdict: message},
-		{status: 200, body: `{"errcode":310000,"errmsg":"invalid timestamp, more: []"}`, verdict: target, probe: true},
-		{status: 200, body: `{"errcode":310000,"errmsg":"sign not match, more: []"}`, verdict: target},
-		{status: 200, body: `{"errcode":310000,"errmsg":"ip 1.2.3.4 not in whitelist"}`, verdict: target, probe: true},
-		{status: 200, body: `{"errcode":310000,"errmsg":"something new"}`, verdict: target, probe: true},
-		{status: 200, body: `{"errcode":88,"sub_code":"40014"}`, verdict: target},
-		{status: 200, body: `{"errcode":88,"sub_code":60011}`, verdict: target},
-		{status: 200, body: `{"errcode":88,"sub_code":"90018"}`, verdict: temporary, wait: time.Second},
-		{status: 200, body: `{"errcode":88,"sub_code":"1"}`, verdict: temporary}, {status: 200, body: `{"errcode":88}`, attempt: 3, verdict: message},
-		{status: 200, body: `{"errcode":999999,"errmsg":"new"}`, attempt: 1, verdict: temporary},
-		{status: 200, body: `{"errcode":999999,"errmsg":"new"}`, attempt: 2, verdict: temporary},
-		{status: 200, body: `{"errcode":999999,"errmsg":"new"}`, attempt: 3, verdict: message},
+	rows := []plugintest.Reply{
+		{Status: 200, Body: `{"errcode":0,"errmsg":"ok"}`, Verdict: relay.Delivered},
+		{Status: 200, Body: ` {"errcode":"0","errmsg":"ok"}` + "\n", Verdict: relay.Delivered},
+		{Status: 200, Body: ``, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `ok`, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `{}`, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `{"errcode":null}`, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `{"errcode":"ok"}`, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `<html>busy</html>`, Verdict: relay.Ambiguous, Wait: 5 * time.Minute},
+		{Status: 201, Body: `{"errcode":0}`, Verdict: relay.Ambiguous},
+		{Status: 204, Verdict: relay.Ambiguous},
+		{Status: 302, Body: `{"errcode":0}`, Verdict: target, Probe: true},
+		{Status: 400, Verdict: message}, {Status: 413, Verdict: message},
+		{Status: 403, Verdict: target, Probe: true},
+		{Status: 429, Headers: retryAfter, Verdict: temporary, Wait: 30 * time.Second},
+		{Status: 500, Verdict: temporary}, {Status: 500, Body: `{"errcode":0}`, Verdict: temporary}, {Status: 502, Body: "<html>", Verdict: temporary}, {Status: 503, Verdict: temporary},
+		{Status: 200, Body: `{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"u"}`, Verdict: temporary, Wait: 5 * time.Minute},
+		{Status: 403, Body: `{"status":1111,"wait":"7","source":"x5","punish":"deny","uuid":"u"}`, Verdict: temporary, Wait: 7 * time.Minute},
+		{Status: 200, Body: `{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute","status":1111,"wait":3,"source":"x5","punish":"deny","uuid":"u"}`, Verdict: temporary, Wait: 3 * time.Minute},
+		{Status: 200, Body: `{"errcode":310000,"errmsg":"keywords not in content, more: [https://x]"}`, Verdict: message},
+		{Status: 200, Body: `{"errcode":310000,"errmsg":"invalid timestamp, more: []"}`, Verdict: target, Probe: true},
+		{Status: 200, Body: `{"errcode":310000,"errmsg":"sign not match, more: []"}`, Verdict: target},
+		{Status: 200, Body: `{"errcode":310000,"errmsg":"ip 1.2.3.4 not in whitelist"}`, Verdict: target, Probe: true},
+		{Status: 200, Body: `{"errcode":310000,"errmsg":"something new"}`, Verdict: target, Probe: true},
+		{Status: 200, Body: `{"errcode":88,"sub_code":"40014"}`, Verdict: target},
+		{Status: 200, Body: `{"errcode":88,"sub_code":60011}`, Verdict: target},
+		{Status: 200, Body: `{"errcode":88,"sub_code":"90018"}`, Verdict: temporary, Wait: time.Second},
+		{Status: 200, Body: `{"errcode":88,"sub_code":"1"}`, Verdict: temporary}, {Status: 200, Body: `{"errcode":88}`, Attempt: 3, Verdict: message},
+		{Status: 200, Body: `{"errcode":999999,"errmsg":"new"}`, Attempt: 1, Verdict: temporary},
+		{Status: 200, Body: `{"errcode":999999,"errmsg":"new"}`, Attempt: 2, Verdict: temporary},
+		{Status: 200, Body: `{"errcode":999999,"errmsg":"new"}`, Attempt: 3, Verdict: message},
 	}
-	documented := map[int64]row{
-		-1: {verdict: temporary}, 40035: {verdict: message}, 43004: {verdict: message}, 400013: {verdict: target}, 400101: {verdict: target},
-		400102: {verdict: target}, 400105: {verdict: message}, 400106: {verdict: target}, 410100: {verdict: temporary, wait: 10 * time.Minute},
-		130101: {verdict: temporary, wait: 10 * time.Minute}, 660026: {verdict: temporary, wait: time.Minute}, 430101: {verdict: message},
-		430102: {verdict: message}, 430103: {verdict: message}, 430104: {verdict: message}, 460101: {verdict: message},
-		300005: {verdict: target}, 300001: {verdict: target}, 404: {verdict: target}, 22: {verdict: message},
-		40014: {verdict: target}, 42001: {verdict: target}, 60011: {verdict: target}, 40000: {verdict: target}, 60020: {verdict: target, probe: true},
-		90018: {verdict: temporary, wait: time.Second}, 90002: {verdict: temporary, wait: time.Second}, 90020: {verdict: target, probe: true},
+	documented := map[int64]plugintest.Reply{
+		-1: {Verdict: temporary}, 40035: {Verdict: message}, 43004: {Verdict: message}, 400013: {Verdict: target}, 400101: {Verdict: target},
+		400102: {Verdict: target}, 400105: {Verdict: message}, 400106: {Verdict: target}, 410100: {Verdict: temporary, Wait: 10 * time.Minute},
+		130101: {Verdict: temporary, Wait: 10 * time.Minute}, 660026: {Verdict: temporary, Wait: time.Minute}, 430101: {Verdict: message},
+		430102: {Verdict: message}, 430103: {Verdict: message}, 430104: {Verdict: message}, 460101: {Verdict: message},
+		300005: {Verdict: target}, 300001: {Verdict: target}, 404: {Verdict: target}, 22: {Verdict: message},
+		40014: {Verdict: target}, 42001: {Verdict: target}, 60011: {Verdict: target}, 40000: {Verdict: target}, 60020: {Verdict: target, Probe: true},
+		90018: {Verdict: temporary, Wait: time.Second}, 90002: {Verdict: temporary, Wait: time.Second}, 90020: {Verdict: target, Probe: true},
 	}
 	for code := range codes() {
 		if _, ok := documented[code]; !ok {
-			rows = append(rows, row{body: fmt.Sprint("code ", code, " stands in no document")}) // fails below
+			t.Errorf("code %d stands in no document", code)
 		}
 	}
 	for code, r := range documented {
 		for _, form := range []string{`{"errcode":%d,"errmsg":"x"}`, `{"errmsg":"x","errcode":"%d"}`} {
-			for _, r.status = range []int{200, 400, 500} {
-				r.body = fmt.Sprintf(form, code)
+			for _, r.Status = range []int{200, 400, 500} {
+				r.Body = fmt.Sprintf(form, code)
 				rows = append(rows, r)
 			}
 		}
@@ -94,43 +89,20 @@ func rows() []row {
 }
 
 func TestVerdicts(t *testing.T) {
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.URL.RawQuery != "access_token=abc" || r.Header.Get("Content-Type") != "application/json; charset=utf-8" {
-			t.Errorf("got %s %s %q", r.Method, r.URL, r.Header.Get("Content-Type"))
-		}
-		switch {
-		case now.status == 429:
-			w.Header().Set("Retry-After", "30")
-		case now.status/100 == 3:
-			w.Header().Set("Location", "https://example.com/%zz")
-		}
-		w.WriteHeader(now.status)
-		_, _ = io.WriteString(w, now.body)
-	}))
-	defer receiver.Close()
-	d := open(t, settings{URL: receiver.URL + "/robot/send?access_token=abc"})
-	req, err := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, now = range rows() {
-		if now.status == 0 {
-			t.Error(now.body)
-			continue
-		}
-		got := d.Send(t.Context(), &plugin.Delivery{Attempt: max(now.attempt, 1)}, req)
-		if got.Verdict != now.verdict || got.RetryAfter != now.wait || got.Probe != now.probe {
-			t.Errorf("%d %s: got %s, wait %s, probe %v (%s); want %s, %s, %v", now.status, now.body, got.Verdict, got.RetryAfter, got.Probe, got.Error, now.verdict, now.wait, now.probe)
-		}
+	v := plugintest.NewVendor(t)
+	v.Handle(dingtalktest.StepChannel, "POST /robot/send", nil)
+	d := open(t, settings{URL: v.URL + "/robot/send?access_token=abc"})
+	for _, r := range replies(t) {
+		v.Fail(dingtalktest.StepChannel, "", 1, r.ServeHTTP)
+		got := plugintest.Send(t, d, &plugin.Delivery{Attempt: max(r.Attempt, 1)}, relay.Rendered{Text: "x"})
+		r.Check(t, got)
 		if got.Verdict == relay.Ambiguous && got.DedupFor != uuidFor {
-			t.Errorf("%d %s: a repeat is known for %s", now.status, now.body, got.DedupFor)
+			t.Errorf("%d %s: a repeat is known for %s", r.Status, r.Body, got.DedupFor)
 		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %s: error %q", now.status, now.body, got.Error)
-		}
-		if got.Response == nil || got.Response.Status != now.status || got.Response.Body != now.body {
-			t.Errorf("%d %s: response %+v", now.status, now.body, got.Response)
+	}
+	for _, c := range v.Calls("") {
+		if c.URL != "/robot/send?access_token=abc" || c.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Errorf("got %s %q", c.URL, c.Header.Get("Content-Type"))
 		}
 	}
 }
@@ -221,74 +193,16 @@ func TestEveryMessageIsTaken(t *testing.T) {
 
 func TestNothingLeaks(t *testing.T) {
 	const token = "S3cretTokenOfTheHook0123456789"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	target := receiver.URL + "/robot/send?access_token=" + token
-	signatures := make(chan string, 1) // of the request that is being answered
-	signature := func(r *http.Request) string {
-		s := r.URL.Query().Get("sign")
-		signatures <- s
-		return s
-	}
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
-			signature := signature(r)
-			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 310000, "errmsg": "sign not match " + signature + " " + r.URL.RawQuery + " " + r.RequestURI + secret})
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path:    "/robot/send?access_token=" + token,
+		Open:    func(hook string) plugin.Destination { return open(t, settings{URL: hook, Secret: secret}) },
+		Secrets: []string{token, secret},
+		Signature: func(c plugintest.Call) string {
+			u, _ := url.Parse(c.URL)
+			return u.Query().Get("sign")
 		},
-		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			signature := signature(r)
-			w.Header().Set("X-Request-Id", token+" "+signature)
-			w.Header().Set("Location", target+"&sign="+signature)
-			w.WriteHeader(302)
-		},
-		"no JSON": func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.WriteString(w, token+" "+signature(r)+" "+secret)
-		},
-		"connection broken": func(_ http.ResponseWriter, r *http.Request) {
-			signature(r)
-			panic(http.ErrAbortHandler)
-		},
-		"nonsense": func(w http.ResponseWriter, r *http.Request) {
-			signature(r)
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = conn.Write([]byte("GARBAGE " + target + secret + "\r\n\r\n"))
-			conn.Close()
-		},
-	} {
-		answer.Store(&a)
-		d := open(t, settings{URL: target, Secret: secret})
-		req, err := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "see " + target + " and " + secret})
-		if err != nil {
-			t.Fatal(err)
-		}
-		report := d.Send(t.Context(), &plugin.Delivery{}, req)
-		noSecret(t, name, report, token, secret, <-signatures)
-	}
-	receiver.Close()
-	d := open(t, settings{URL: target, Secret: secret})
-	req, _ := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
-	report := d.Send(t.Context(), &plugin.Delivery{}, req)
-	noSecret(t, "refused", report, token, secret)
-	if report.Verdict != relay.Temporary || report.Request.URL != receiver.URL+"/<secret>" {
-		t.Errorf("got %s, %q", report.Verdict, report.Request.URL)
-	}
-}
-
-func noSecret(t *testing.T, name string, report relay.Report, secrets ...string) {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(report); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range secrets {
-		if s == "" || strings.Contains(b.String(), s) {
-			t.Errorf("%s: the report shows the secret %q: %s", name, s, b.String())
-		}
-	}
-	if !strings.Contains(b.String(), relay.SecretText) {
-		t.Errorf("%s: nothing was masked: %s", name, b.String())
-	}
+		Answers: map[string]http.HandlerFunc{"with a code": func(w http.ResponseWriter, r *http.Request) {
+			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 310000, "errmsg": "sign not match " + r.URL.Query().Get("sign") + " " + r.URL.RawQuery + " " + r.RequestURI + secret})
+		}},
+	})
 }

@@ -7,26 +7,8 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
-
-// said is what was said about settings: each problem's pointer and message.
-func said(problems []plugin.Problem) string {
-	var lines []string
-	for _, p := range problems {
-		line := p.Pointer + " " + p.Message
-		if p.Provider {
-			line = "provider" + line
-		}
-		if p.Warning {
-			line = "warning: " + line
-		}
-		if p.NoChannel {
-			line = "no channel: " + line
-		}
-		lines = append(lines, line)
-	}
-	return strings.Join(lines, "\n")
-}
 
 func TestOpenDirect(t *testing.T) {
 	const token = "MTMwMDAwMDAwMDAwMDAwMDAwMA.Gh1jKl.Th3S3cretPartOfIt_abcdefghijklmnopqrst"
@@ -35,21 +17,21 @@ func TestOpenDirect(t *testing.T) {
 		want   string
 		usable bool
 	}{
-		"nothing":       {credentials{}, "warning: provider/bot_token direct messages need a bot: set bot_token", false},
-		"base only":     {credentials{APIBase: "https://proxy.example.com/api/v10"}, "warning: provider/bot_token direct messages need a bot", false},
+		"nothing":       {credentials{}, "warning provider /bot_token direct messages need a bot: set bot_token", false},
+		"base only":     {credentials{APIBase: "https://proxy.example.com/api/v10"}, "warning provider /bot_token direct messages need a bot", false},
 		"bot":           {credentials{BotToken: token}, "", true},
 		"proxy":         {credentials{BotToken: token, APIBase: "https://proxy.example.com/api/v10/"}, "", true},
 		"loopback":      {credentials{BotToken: token, APIBase: "http://localhost:99/api/v10"}, "", true},
-		"client secret": {credentials{BotToken: "Th3S3cretOfTheClientTh3S3cretOfT"}, "warning: provider/bot_token the token does not look like a bot's", true},
-		"with its word": {credentials{BotToken: "Bot " + token}, "provider/bot_token leave the word Bot before the token out", false},
-		"a person's":    {credentials{BotToken: "mfa.Th3S3cretPartOfIt"}, "provider/bot_token this is a person's token", false},
-		"line break":    {credentials{BotToken: token + "\n"}, "provider/bot_token the token holds a space or another character", false},
-		"http":          {credentials{BotToken: token, APIBase: "http://discord.com/api/v10"}, "provider/api_base http is taken to a loopback address only", false},
-		"no URL":        {credentials{BotToken: token, APIBase: "discord.com/api"}, "provider/api_base not a URL", false},
-		"query":         {credentials{BotToken: token, APIBase: "https://discord.com/api?x=Th3S3cretPartOfIt"}, "provider/api_base a base URL has a host and a path only", false},
+		"client secret": {credentials{BotToken: "Th3S3cretOfTheClientTh3S3cretOfT"}, "warning provider /bot_token the token does not look like a bot's", true},
+		"with its word": {credentials{BotToken: "Bot " + token}, "provider /bot_token leave the word Bot before the token out", false},
+		"a person's":    {credentials{BotToken: "mfa.Th3S3cretPartOfIt"}, "provider /bot_token this is a person's token", false},
+		"line break":    {credentials{BotToken: token + "\n"}, "provider /bot_token the token holds a space or another character", false},
+		"http":          {credentials{BotToken: token, APIBase: "http://discord.com/api/v10"}, "provider /api_base http is taken to a loopback address only", false},
+		"no URL":        {credentials{BotToken: token, APIBase: "discord.com/api"}, "provider /api_base not a URL", false},
+		"query":         {credentials{BotToken: token, APIBase: "https://discord.com/api?x=Th3S3cretPartOfIt"}, "provider /api_base a base URL has a host and a path only", false},
 	} {
 		d, problems := New().OpenDirect(of(c.credentials))
-		got := said(problems)
+		got := plugintest.Problems(problems)
 		if (d != nil) != c.usable || c.want == "" && got != "" || !strings.HasPrefix(got, c.want) || len(problems) > 1 {
 			t.Errorf("%s: got %q, usable %v", name, got, d != nil)
 		}
@@ -67,12 +49,12 @@ func TestOpenDirect(t *testing.T) {
 // the same.
 func TestNoChannel(t *testing.T) {
 	for target, want := range map[string]string{
-		`{}`:                      "no channel:  url is missing; make a webhook",
-		`{"thread_id":"general"}`: "no channel:  url is missing; make a webhook in the channel's settings (Integrations, Webhooks) and write its URL\n/thread_id \"general\" is not",
+		`{}`:                      "no channel url is missing; make a webhook",
+		`{"thread_id":"general"}`: "no channel url is missing; make a webhook in the channel's settings (Integrations, Webhooks) and write its URL\n/thread_id \"general\" is not",
 		`{"url":"nonsense"}`:      "/url not a URL",
 	} {
 		d, problems := New().Open(plugin.Settings{Target: json.RawMessage(target), Masker: &relay.Masker{}})
-		if got := said(problems); d != nil || !strings.HasPrefix(got, want) {
+		if got := plugintest.Problems(problems); d != nil || !strings.HasPrefix(got, want) {
 			t.Errorf("%s: got %q, destination %v", target, got, d)
 		}
 	}

@@ -1,13 +1,9 @@
 package discord
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +13,10 @@ import (
 	"github.com/relay-sidecar/relay/plugins/discord/discordtest"
 )
 
-const user = "80351110224678912"
+const (
+	user      = "80351110224678912"
+	tokenPart = "nStandInStandIn"
+)
 
 // entry is the settings of a stand-in's `providers` entry.
 func entry(v *discordtest.Vendor) credentials {
@@ -49,6 +48,16 @@ func standIn(t testing.TB) (*discordtest.Vendor, plugin.Direct) {
 	return v, openDirect(t, New(), entry(v))
 }
 
+// reachAnn is a stand-in that knows Ann, and how to reach her.
+func reachAnn(t testing.TB) plugintest.Reach {
+	v, p := discordtest.New(t), New()
+	v.Know(user, ann)
+	return plugintest.Reach{
+		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, entry(v)) },
+		User: user, Person: ann, Secrets: []string{tokenPart},
+	}
+}
+
 func to(id, delivery string) *plugin.Delivery {
 	return &plugin.Delivery{ID: delivery, Attempt: 1, User: id, Context: plugin.Context{Direct: true, Recipient: &ann}}
 }
@@ -61,18 +70,8 @@ func tell(t testing.TB, d plugin.Direct, delivery string, r relay.Rendered) rela
 
 func tellUser(t testing.TB, d plugin.Direct, id, delivery string, r relay.Rendered) relay.Report {
 	t.Helper()
-	req, err := d.Compose(to(id, delivery), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report := d.Send(t.Context(), to(id, delivery), req)
-	text, err := json.Marshal(report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(text), "nStandInStandIn") {
-		t.Errorf("the report shows the token: %s", text)
-	}
+	report := plugintest.Send(t, d, to(id, delivery), r)
+	plugintest.NoSecrets(t, report, tokenPart)
 	return report
 }
 
@@ -88,7 +87,7 @@ func TestDirectMessages(t *testing.T) {
 			if len(sent) != 1 || sent[0].User != user {
 				t.Fatalf("got %v", sent)
 			}
-			golden(t, filepath.Join("direct", name), []byte(sent[0].Body))
+			plugintest.Golden(t, "direct/"+name, []byte(sent[0].Body), *update)
 			if len(got.Steps) != 1 || got.Steps[0].Name != createDM || got.Request.URL != v.URL+"/api/v10/channels/9"+user+"/messages" || got.Request.Body != sent[0].Body {
 				t.Errorf("the log has %+v", got)
 			}
@@ -124,24 +123,16 @@ func TestNativeDirectMessage(t *testing.T) {
 // A delivery keeps its nonce over all attempts, so that one whose answer was
 // lost is there once.
 func TestNonce(t *testing.T) {
-	v, d := standIn(t)
-	text := relay.Rendered{Text: "held"}
-	release := v.Hold("held")
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	req, err := d.Compose(to(user, "0199"), text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := d.Send(ctx, to(user, "0199"), req); got.Verdict != relay.Ambiguous || got.DedupFor != nonceFor || !strings.HasPrefix(got.Error, "timeout") {
+	r := reachAnn(t)
+	d, text := r.Open(), relay.Rendered{Text: "x"}
+	if got := r.SendUnanswered(t, d, to(user, "0199"), text); got.DedupFor != nonceFor {
 		t.Errorf("unanswered: got %+v", got)
 	}
-	release()
 	if got := tell(t, d, "0199", text); got.Verdict != relay.Delivered || got.Receipt != "1300000000000000001" {
 		t.Errorf("again: got %+v", got)
 	}
 	tell(t, d, "0200", text)
-	if n := len(v.Direct()); n != 2 {
+	if n := len(r.Vendor.Direct()); n != 2 {
 		t.Errorf("%d messages", n)
 	}
 	if got := nonce("0199"); len(got) != 25 || got != nonce("0199") || got == nonce("0200") {
@@ -218,22 +209,9 @@ func TestTooManyDMsWaitsAsLongAsDiscordSays(t *testing.T) {
 	}
 }
 
-func TestThrottledSteps(t *testing.T) {
-	v, d := standIn(t)
-	for _, step := range v.Steps() {
-		v.Throttle(step, 1)
-		if got := tell(t, d, "0199", relay.Rendered{Text: "x"}); got.Verdict != relay.Temporary || got.RetryAfter != time.Second {
-			t.Errorf("%s: got %+v", step, got)
-		}
-		v.Break(step, "", 1)
-		if got := tell(t, d, "0199", relay.Rendered{Text: "x"}); got.Verdict != relay.Temporary {
-			t.Errorf("%s: got %+v", step, got)
-		}
-	}
-	if got := tell(t, d, "0199", relay.Rendered{Text: "x"}); got.Verdict != relay.Delivered || len(v.Direct()) != 1 {
-		t.Errorf("got %+v", got)
-	}
-}
+func TestSteps(t *testing.T) { plugintest.CheckSteps(t, reachAnn, time.Second) }
+
+func TestConcurrentMessages(t *testing.T) { plugintest.CheckTogether(t, reachAnn) }
 
 // A global limit that one call meets holds webhooks and bots alike.
 func TestGlobalLimitIsShared(t *testing.T) {
@@ -255,22 +233,6 @@ func TestGlobalLimitIsShared(t *testing.T) {
 	}
 	if n := len(v.Calls("")); n != 2 {
 		t.Errorf("%d calls", n)
-	}
-}
-
-// Only the message itself can be in doubt.
-func TestNetworkFailures(t *testing.T) {
-	v, d := standIn(t)
-	for step, want := range map[string]relay.Verdict{discordtest.CreateDM: relay.Temporary, discordtest.CreateMessage: relay.Ambiguous} {
-		forget(d)
-		v.Fail(step, "", 1, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-		if got := tell(t, d, "0199", relay.Rendered{Text: "x"}); got.Verdict != want {
-			t.Errorf("%s: got %+v", step, got)
-		}
-	}
-	nowhere := openDirect(t, New(), credentials{BotToken: discordtest.Token, APIBase: "http://127.0.0.1:1/api"})
-	if got := tell(t, nowhere, "0199", relay.Rendered{Text: "x"}); got.Verdict != relay.Temporary {
-		t.Errorf("no connection: got %+v", got)
 	}
 }
 
@@ -319,22 +281,6 @@ func TestExplicitIDs(t *testing.T) {
 	}
 }
 
-func TestConcurrentMessages(t *testing.T) {
-	v, d := standIn(t)
-	var wait sync.WaitGroup
-	for i := range 8 {
-		wait.Go(func() {
-			if got := tell(t, d, fmt.Sprint("delivery ", i), relay.Rendered{Text: "x"}); got.Verdict != relay.Delivered {
-				t.Errorf("got %+v", got)
-			}
-		})
-	}
-	wait.Wait()
-	if n := len(v.Direct()); n != 8 {
-		t.Errorf("%d messages", n)
-	}
-}
-
 // Whatever the answers hold, no report shows the token.
 func TestTokenStaysSecret(t *testing.T) {
 	v, d := standIn(t)
@@ -346,7 +292,7 @@ func TestTokenStaysSecret(t *testing.T) {
 	v.Fail(discordtest.CreateMessage, "", 1, plugintest.Answer(200, `{"id":"`+discordtest.Token+`"}`))
 	tell(t, d, "3", relay.Rendered{Native: json.RawMessage(`{"content":"` + discordtest.Token + `"}`)})
 	v.Fail(discordtest.CurrentUser, "", 1, echo)
-	if got := said(d.(plugin.Prober).Probe(t.Context())); strings.Contains(got, discordtest.Token) {
+	if got := plugintest.Problems(d.(plugin.Prober).Probe(t.Context())); strings.Contains(got, discordtest.Token) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -364,20 +310,20 @@ func TestRevokedToken(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	v, d := standIn(t)
-	probe := func(d plugin.Direct) string { return said(d.(plugin.Prober).Probe(t.Context())) }
+	probe := func(d plugin.Direct) string { return plugintest.Problems(d.(plugin.Prober).Probe(t.Context())) }
 	if got := probe(d); got != "" || len(v.Direct()) > 0 {
 		t.Errorf("got %q", got)
 	}
 	v.Throttle(discordtest.CurrentUser, 1)
-	if got := probe(d); !strings.HasPrefix(got, "warning: provider/bot_token the token could not be tried: status 429") {
+	if got := probe(d); !strings.HasPrefix(got, "warning provider /bot_token the token could not be tried: status 429") {
 		t.Errorf("got %q", got)
 	}
 	v.Revoke()
-	if got := probe(d); !strings.HasPrefix(got, "provider/bot_token status 401") || !strings.Contains(got, "Reset Token") {
+	if got := probe(d); !strings.HasPrefix(got, "provider /bot_token status 401") || !strings.Contains(got, "Reset Token") {
 		t.Errorf("got %q", got)
 	}
 	nowhere := openDirect(t, New(), credentials{BotToken: discordtest.Token, APIBase: "http://127.0.0.1:1/api"})
-	if got := probe(nowhere); !strings.HasPrefix(got, "warning: provider/bot_token the token could not be tried: nothing could be sent") {
+	if got := probe(nowhere); !strings.HasPrefix(got, "warning provider /bot_token the token could not be tried: nothing could be sent") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"flag"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -22,14 +21,7 @@ const hook = "https://discord.com/api/webhooks/1096510203118669874/hTzGv2sPd9fQ4
 // open makes the destination of some settings.
 func open(t testing.TB, s settings) plugin.Destination {
 	t.Helper()
-	target, _ := json.Marshal(s)
-	d, problems := New().Open(plugin.Settings{Destination: "dba", Entry: "discord", Target: target, Masker: &relay.Masker{}})
-	for _, p := range problems {
-		if !p.Warning {
-			t.Fatalf("open: %s %s", p.Pointer, p.Message)
-		}
-	}
-	return d
+	return plugintest.Open(t, New(), s)
 }
 
 func compose(t testing.TB, r relay.Rendered) []byte {
@@ -91,33 +83,8 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			body := compose(t, r)
 			refuse(t, body)
-			golden(t, name, body)
+			plugintest.Golden(t, name, body, *update)
 		})
-	}
-}
-
-func golden(t *testing.T, name string, body []byte) {
-	t.Helper()
-	var got bytes.Buffer
-	if err := json.Indent(&got, body, "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	got.WriteByte('\n')
-	file := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("%s: got:\n%s\nwant:\n%s", name, got.String(), want)
 	}
 }
 
@@ -150,8 +117,7 @@ func TestURL(t *testing.T) {
 		"discord.com/api/webhooks/" + id + "/" + token:               "! not a URL",
 		"https://discord.com/api/webhooks/" + id + "/%zz":            "! not a URL",
 	} {
-		target, _ := json.Marshal(settings{URL: url})
-		d, problems := New().Open(plugin.Settings{Target: target, Masker: &relay.Masker{}})
+		d, problems := plugintest.TryOpen(New(), settings{URL: url})
 		got, warned := "", false
 		for _, p := range problems {
 			if p.Pointer != "/url" {
@@ -187,13 +153,13 @@ func TestURL(t *testing.T) {
 func TestSettings(t *testing.T) {
 	for name, c := range map[string]struct {
 		s    settings
-		want string // pointer and message; empty: none
+		want string // as plugintest.CheckProblems takes it
 	}{
 		"all":            {settings{ThreadID: "80351110224678912", Username: strings.Repeat("字", 80), AvatarURL: "https://example.com/a.png"}, ""},
 		"thread":         {settings{ThreadID: "general"}, `/thread_id "general" is not a thread's id`},
 		"name":           {settings{Username: strings.Repeat("字", 81)}, "/username the name has 81 characters; discord allows 80"},
 		"blank":          {settings{Username: " "}, "/username the name is blank"},
-		"forbidden name": {settings{Username: "My Discord"}, "/username warning: discord refuses names"},
+		"forbidden name": {settings{Username: "My Discord"}, "warning /username discord refuses names"},
 		"avatar":         {settings{AvatarURL: "file:///etc/passwd"}, "/avatar_url not an http or https URL"},
 		"long avatar":    {settings{AvatarURL: "https://example.com/" + strings.Repeat("a", 2048)}, "/avatar_url not an http"},
 		"two threads":    {settings{URL: hook + "?thread_id=1", ThreadID: "2"}, "/thread_id the url has another thread_id"},
@@ -202,19 +168,11 @@ func TestSettings(t *testing.T) {
 		if c.s.URL == "" {
 			c.s.URL = hook
 		}
-		target, _ := json.Marshal(c.s)
-		d, problems := New().Open(plugin.Settings{Target: target, Masker: &relay.Masker{}})
-		got := ""
-		for _, p := range problems {
-			got += p.Pointer + " "
-			if p.Warning {
-				got += "warning: "
-			}
-			got += p.Message
+		d, problems := plugintest.TryOpen(New(), c.s)
+		if usable := c.want == "" || strings.HasPrefix(c.want, "warning"); (d != nil) != usable {
+			t.Errorf("%s: destination %v", name, d != nil)
 		}
-		if c.want == "" && got != "" || !strings.Contains(got, c.want) || (d == nil) != (c.want != "" && !strings.Contains(got, "warning")) {
-			t.Errorf("%s: got %q, destination %v; want %q", name, got, d != nil, c.want)
-		}
+		plugintest.CheckProblems(t, name, problems, c.want)
 	}
 }
 

@@ -1,18 +1,18 @@
 package discord
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/discord/discordtest"
 )
 
 // TestDelivers sends every kind of message to a receiver that refuses what
@@ -35,11 +35,7 @@ func TestDelivers(t *testing.T) {
 
 func send(t *testing.T, d plugin.Destination, r relay.Rendered) relay.Report {
 	t.Helper()
-	req, err := d.Compose(&plugin.Delivery{}, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.Send(t.Context(), &plugin.Delivery{}, req)
+	return plugintest.Send(t, d, &plugin.Delivery{}, r)
 }
 
 // answers is a receiver that gives the next answer.
@@ -90,29 +86,15 @@ func TestVerdicts(t *testing.T) {
 			row{400, fmt.Sprintf(`{"message":"words","code":"%d","errors":{}}`, code), r.verdict},
 			row{403, fmt.Sprintf(` {"code":%d.0,"message":7,"errors":[]}`, code), r.verdict})
 	}
-	url, next := answers(t)
-	d := open(t, settings{URL: url + "/api/webhooks/1/x9"})
-	for _, now := range rows {
-		*next = func(w http.ResponseWriter, r *http.Request) {
-			if now.status/100 == 3 {
-				w.Header().Set("Location", "https://example.com/%zz")
-			}
-			w.WriteHeader(now.status)
-			_, _ = w.Write([]byte(now.body))
-		}
+	v := plugintest.NewVendor(t)
+	v.Handle(discordtest.Webhook, "POST /api/v10/webhooks/1/x9", nil)
+	d := open(t, settings{URL: v.URL + "/api/webhooks/1/x9"})
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Body: r.body, Verdict: r.verdict, Probe: r.status/100 == 3}
+		v.Fail(discordtest.Webhook, "", 1, reply.ServeHTTP)
 		got := send(t, d, relay.Rendered{Text: "x"})
-		if got.Verdict != now.verdict {
-			t.Errorf("%d %q: got %s (%s), want %s", now.status, now.body, got.Verdict, got.Error, now.verdict)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %q: error %q", now.status, now.body, got.Error)
-		}
-		if got.Probe != (now.status/100 == 3) {
-			t.Errorf("%d %q: probe %v", now.status, now.body, got.Probe)
-		}
-		if got.Response == nil || got.Response.Status != now.status {
-			t.Errorf("%d: response %+v", now.status, got.Response)
-		}
+		reply.Wait = got.RetryAfter // TestWaits looks at it
+		reply.Check(t, got)
 	}
 }
 
@@ -202,57 +184,16 @@ func TestErrorsNameTheFault(t *testing.T) {
 
 func TestNothingLeaks(t *testing.T) {
 	const secret = "S3cretTokenOfTheHook"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	url := receiver.URL + "/api/webhooks/1096510203118669874/" + secret
-	echoed := strings.Replace(url, "/api/", "/api/v10/", 1)
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(400)
-			_, _ = w.Write([]byte(`{"code":50035,"message":"bad ` + echoed + " " + r.URL.String() + " " + secret + `"}`))
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path:    "/api/webhooks/1096510203118669874/" + secret,
+		Open:    func(url string) plugin.Destination { return open(t, settings{URL: url}) },
+		Secrets: []string{secret},
+		Answers: map[string]http.HandlerFunc{
+			"with a code": func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(400)
+				fmt.Fprintf(w, `{"code":50035,"message":"bad http://%s%s %s"}`, r.Host, r.RequestURI, secret)
+			},
+			"in the receipt": plugintest.Answer(200, `{"id":"`+secret+`"}`),
 		},
-		"in the receipt": func(w http.ResponseWriter, r *http.Request) {
-			_, _ = w.Write([]byte(`{"id":"` + secret + `"}`))
-		},
-		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-RateLimit-Bucket", secret)
-			w.Header().Set("Location", echoed)
-			w.WriteHeader(302)
-		},
-		"connection broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = conn.Write([]byte("GARBAGE " + echoed + "\r\n\r\n"))
-			conn.Close()
-		},
-	} {
-		answer.Store(&a)
-		noSecret(t, name, send(t, open(t, settings{URL: url}), relay.Rendered{Text: "see " + secret}), secret)
-	}
-	receiver.Close()
-	report := send(t, open(t, settings{URL: url}), relay.Rendered{Text: "x"})
-	noSecret(t, "refused", report, secret)
-	if report.Verdict != relay.Temporary {
-		t.Errorf("refused: got %s", report.Verdict)
-	}
-	if want := receiver.URL + "/<secret>"; report.Request.URL != want {
-		t.Errorf("got %q, want %q", report.Request.URL, want)
-	}
-}
-
-func noSecret(t *testing.T, name string, report relay.Report, secret string) {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(report); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(b.String(), secret) {
-		t.Errorf("%s: the report shows the secret: %s", name, b.String())
-	}
-	if !strings.Contains(b.String(), relay.SecretText) {
-		t.Errorf("%s: nothing was masked: %s", name, b.String())
-	}
+	})
 }

@@ -14,35 +14,27 @@ import (
 
 func TestAppSettings(t *testing.T) {
 	const good = `"app_id":"cli_a1","app_secret":"aB3secret"`
-	for entry, want := range map[string][]string{ // pointers and parts of the messages; a warning begins with "warning "
-		``:                        {"warning /app_id", "im:message:send_as_bot and contact:user.id:readonly"},
-		`{"domain":"lark"}`:       {"warning /app_id", "need app_id and app_secret"},
+	for entry, want := range map[string][]string{ // as plugintest.CheckProblems takes them
+		``:                        {"warning provider /app_id im:message:send_as_bot and contact:user.id:readonly"},
+		`{"domain":"lark"}`:       {"warning provider /app_id need app_id and app_secret"},
 		`{` + good + `}`:          nil,
-		`{"app_id":"cli_a1"}`:     {"/app_secret", "app_secret is missing"},
-		`{"app_secret":"s3cret"}`: {"/app_id", "app_id is missing"},
-		`{"app_id":"cli a","app_secret":"s3cret two"}`:         {"/app_id", "copy it anew", "/app_secret", "copy it anew"},
+		`{"app_id":"cli_a1"}`:     {"provider /app_secret app_secret is missing"},
+		`{"app_secret":"s3cret"}`: {"provider /app_id app_id is missing"},
+		`{"app_id":"cli a","app_secret":"s3cret two"}`:         {"provider /app_id copy it anew", "provider /app_secret copy it anew"},
 		`{` + good + `,"api_base":"http://127.0.0.1:1/"}`:      nil,
 		`{` + good + `,"api_base":"https://10.0.0.7/feishu"}`:  nil,
-		`{` + good + `,"api_base":"http://open.example.com"}`:  {"/api_base", "use https"},
-		`{` + good + `,"api_base":"https://u:p@example.com"}`:  {"/api_base", "a host and a path only"},
-		`{` + good + `,"api_base":"https://example.com/?a=b"}`: {"/api_base", "a host and a path only"},
-		`{` + good + `,"domain":"larksuite"}`:                  {"/domain", "write feishu or lark"},
-		`{"app_id":1}`:                                         {"", "cannot be read"},
+		`{` + good + `,"api_base":"http://open.example.com"}`:  {"provider /api_base use https"},
+		`{` + good + `,"api_base":"https://u:p@example.com"}`:  {"provider /api_base a host and a path only"},
+		`{` + good + `,"api_base":"https://example.com/?a=b"}`: {"provider /api_base a host and a path only"},
+		`{` + good + `,"domain":"larksuite"}`:                  {"provider /domain write feishu or lark"},
+		`{"app_id":1}`:                                         {"provider cannot be read"},
 	} {
 		d, problems := New().OpenDirect(plugin.Settings{Provider: json.RawMessage(entry), Target: json.RawMessage(`{}`), Masker: &relay.Masker{}})
-		if (d != nil) != (want == nil) || 2*len(problems) != len(want) {
-			t.Errorf("%s: direct messages %v, %+v", entry, d != nil, problems)
-			continue
+		if (d != nil) != (want == nil) {
+			t.Errorf("%s: direct messages %v", entry, d != nil)
 		}
-		for i, p := range problems {
-			pointer := p.Pointer
-			if p.Warning {
-				pointer = "warning " + pointer
-			}
-			if !p.Provider || pointer != want[2*i] || !strings.Contains(p.Message, want[2*i+1]) || strings.Contains(p.Message, "s3cret") {
-				t.Errorf("%s: got %s %q, want %s", entry, pointer, p.Message, want)
-			}
-		}
+		plugintest.CheckProblems(t, entry, problems, want...)
+		plugintest.NoSecrets(t, problems, "s3cret")
 	}
 	if got := relay.SecretsIn(json.RawMessage(providerSchema), json.RawMessage(`{"app_id":"i","app_secret":"s","domain":"lark"}`)); !slices.Equal(got, []string{"s"}) {
 		t.Errorf("secrets are %v", got)
@@ -64,16 +56,12 @@ func TestBase(t *testing.T) {
 
 // A destination without a webhook may be for people only.
 func TestWithoutURL(t *testing.T) {
-	for target, want := range map[string]int{`{}`: 1, `{"keyword":"k","secret":"s"}`: 1, `{"secret":"two words"}`: 2} {
-		d, problems := New().Open(plugin.Settings{Target: json.RawMessage(target), Masker: &relay.Masker{}})
-		if d != nil || len(problems) != want || !problems[0].NoChannel || problems[0].Pointer != "" || !strings.Contains(problems[0].Message, "url is missing") {
-			t.Errorf("%s: got %v, %+v", target, d, problems)
+	for target, want := range map[string][]string{`{}`: {"no channel url is missing"}, `{"keyword":"k","secret":"s"}`: {"no channel url is missing"}, `{"secret":"two words"}`: {"no channel url is missing", "/secret "}} {
+		d, problems := plugintest.TryOpen(New(), json.RawMessage(target))
+		if d != nil {
+			t.Errorf("%s: got %v", target, d)
 		}
-		for _, p := range problems[1:] {
-			if p.NoChannel || p.Pointer != "/secret" {
-				t.Errorf("%s: got %+v", target, p)
-			}
-		}
+		plugintest.CheckProblems(t, target, problems, want...)
 	}
 }
 

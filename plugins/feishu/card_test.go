@@ -13,6 +13,7 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 // TestSizes: whatever a template makes, the vendor takes it, signed and with a
@@ -30,7 +31,7 @@ func TestSizes(t *testing.T) {
 				m.Actions = append(m.Actions, relay.Action{Text: s, URL: "https://example.com/" + strings.Repeat("a", 100*i)})
 			}
 			for _, r := range []relay.Rendered{portable(m), portable(relay.Message{Text: s}), {Text: s}} {
-				if got := send(t, w, &plugin.Delivery{Attempt: 1}, r); got.Verdict != relay.Delivered {
+				if got := plugintest.Send(t, w, &plugin.Delivery{Attempt: 1}, r); got.Verdict != relay.Delivered {
 					t.Errorf("%d × %q: got %s: %s", n/len(unit), unit, got.Verdict, got.Error)
 				}
 			}
@@ -41,7 +42,7 @@ func TestSizes(t *testing.T) {
 		many.Fields = append(many.Fields, relay.Field{Name: "n", Value: "v", Short: true})
 		many.Actions = append(many.Actions, relay.Action{Text: "a", URL: "https://example.com"})
 	}
-	if got := send(t, w, &plugin.Delivery{Attempt: 1}, portable(many)); got.Verdict != relay.Delivered {
+	if got := plugintest.Send(t, w, &plugin.Delivery{Attempt: 1}, portable(many)); got.Verdict != relay.Delivered {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }

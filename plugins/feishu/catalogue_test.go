@@ -1,12 +1,12 @@
 package feishu
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/scripts/scriptstest"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 // TestCatalogue composes what the shipped templates make of every event type,
@@ -15,8 +15,8 @@ func TestCatalogue(t *testing.T) {
 	b := newBot(t)
 	w := open(t, settings{URL: b.url()}, "")
 	scriptstest.Catalogue(t, "feishu", "ou_ann", func(t *testing.T, name string, d *plugin.Delivery, r relay.Rendered) {
-		golden(t, filepath.Join("catalogue", name), compose(t, w, r))
-		if got := send(t, w, d, r); got.Verdict != relay.Delivered {
+		plugintest.Golden(t, "catalogue/"+name, compose(t, w, r), *update)
+		if got := plugintest.Send(t, w, d, r); got.Verdict != relay.Delivered {
 			t.Errorf("got %s: %s", got.Verdict, got.Error)
 		}
 	})

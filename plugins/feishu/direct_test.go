@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 	"github.com/relay-sidecar/relay/plugins/feishu/feishutest"
 )
 
@@ -28,6 +28,16 @@ func newVendor(t testing.TB) *feishutest.Vendor {
 	return v
 }
 
+// reachAnn is a Feishu that knows Ann, and how to reach her.
+func reachAnn(t testing.TB) plugintest.Reach {
+	v, p := newVendor(t), New()
+	return plugintest.Reach{
+		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, v.Entry()) },
+		User: annUser, Person: relay.Person{Name: "Ann", Email: annEmail}, MatchBy: plugin.ByEmail,
+		Secrets: []string{feishutest.AppSecret, plugintest.TokenPart},
+	}
+}
+
 func openDirect(t testing.TB, p *Provider, entry string) *direct {
 	t.Helper()
 	d, problems := p.OpenDirect(plugin.Settings{Destination: "dba", Entry: "feishu", Provider: json.RawMessage(entry), Target: json.RawMessage(`{}`), Masker: &relay.Masker{}})
@@ -41,25 +51,9 @@ func toAnn() *plugin.Delivery {
 	return &plugin.Delivery{ID: delivery, Attempt: 1, User: annUser, Context: plugin.Context{Direct: true}}
 }
 
-func sendDirect(t testing.TB, d plugin.Direct, to *plugin.Delivery, r relay.Rendered) relay.Report {
-	t.Helper()
-	req, err := d.Compose(to, r)
-	if err != nil {
-		t.Fatalf("compose: %v", err)
-	}
-	return d.Send(t.Context(), to, req)
-}
-
 func lookUp(t testing.TB, d plugin.Direct, address string) plugin.Match {
 	t.Helper()
 	return d.Resolve(t.Context(), plugin.ByEmail, []relay.Person{{Email: address}})[0]
-}
-
-func stepsOf(r relay.Report) (names []string) {
-	for _, s := range r.Steps {
-		names = append(names, s.Name)
-	}
-	return names
 }
 
 var hello = relay.Rendered{Text: "hello"}
@@ -72,18 +66,18 @@ func TestDirectMessage(t *testing.T) {
 	}
 	d := openDirect(t, p, v.Entry())
 	m := lookUp(t, d, annEmail)
-	if m.User != annUser || m.Keep != keepMatch || m.Request == nil || !slices.Equal(stepsOf(m.Report), []string{stepToken}) {
+	if m.User != annUser || m.Keep != keepMatch || m.Request == nil || !slices.Equal(plugintest.StepNames(m.Report), []string{stepToken}) {
 		t.Fatalf("got %+v", m)
 	}
-	got := sendDirect(t, d, toAnn(), hello)
+	got := plugintest.Send(t, d, toAnn(), hello)
 	if got.Verdict != relay.Delivered || got.Receipt != "om_1" || len(got.Steps) != 0 {
-		t.Errorf("got %s, receipt %q, steps %v: %s", got.Verdict, got.Receipt, stepsOf(got), got.Error)
+		t.Errorf("got %s, receipt %q, steps %v: %s", got.Verdict, got.Receipt, plugintest.StepNames(got), got.Error)
 	}
 	// Another destination of the same app shares its token, and another attempt
 	// of the same delivery is the same message.
 	again := toAnn()
 	again.Attempt = 2
-	if got := sendDirect(t, openDirect(t, p, v.Entry()), again, hello); got.Verdict != relay.Delivered || got.Receipt != "om_1" {
+	if got := plugintest.Send(t, openDirect(t, p, v.Entry()), again, hello); got.Verdict != relay.Delivered || got.Receipt != "om_1" {
 		t.Errorf("got %s, receipt %q: %s", got.Verdict, got.Receipt, got.Error)
 	}
 	if tokens, sends, sent := len(v.Calls(stepToken)), len(v.Calls(stepSend)), len(v.Direct()); tokens != 1 || sends != 2 || sent != 1 {
@@ -93,7 +87,7 @@ func TestDirectMessage(t *testing.T) {
 		t.Errorf("got %+v", sent)
 	}
 	// The channel's bot is there as ever.
-	if got := send(t, open(t, settings{URL: v.URL + hookPath + feishutest.HookToken}, ""), toAnn(), hello); got.Verdict != relay.Delivered || len(v.Channel()) != 1 {
+	if got := plugintest.Send(t, open(t, settings{URL: v.URL + hookPath + feishutest.HookToken}, ""), toAnn(), hello); got.Verdict != relay.Delivered || len(v.Channel()) != 1 {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }
@@ -111,7 +105,7 @@ func TestDirectGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "direct/"+name, req.Body)
+			plugintest.Golden(t, "direct/"+name, req.Body, *update)
 			if got := d.Send(t.Context(), to, req); got.Verdict != relay.Delivered {
 				t.Errorf("got %s: %s", got.Verdict, got.Error)
 			}
@@ -219,7 +213,7 @@ func TestReceivers(t *testing.T) {
 		v.Know(id, relay.Person{})
 		to := toAnn()
 		to.ID, to.User = fmt.Sprint(i), id
-		if got := sendDirect(t, d, to, hello); got.Verdict != relay.Delivered {
+		if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.Delivered {
 			t.Errorf("%s: got %s: %s", id, got.Verdict, got.Error)
 		}
 	}
@@ -227,7 +221,7 @@ func TestReceivers(t *testing.T) {
 	for _, id := range []string{"", "oc_1", "cli_1", "all", annEmail, "ou_ a", "on_字", annPhone, "ou_" + strings.Repeat("a", 64)} {
 		to := toAnn()
 		to.User = id
-		if got := sendDirect(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "open_id of this app (ou_…)") {
+		if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "open_id of this app (ou_…)") {
 			t.Errorf("%q: got %s: %s", id, got.Verdict, got.Error)
 		}
 	}
@@ -236,7 +230,7 @@ func TestReceivers(t *testing.T) {
 	}
 	to := toAnn()
 	to.User = "ou_stranger"
-	if got := sendDirect(t, d, to, hello); got.Verdict != relay.RecipientRefused {
+	if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.RecipientRefused {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }
@@ -253,9 +247,9 @@ func TestDirectUnknownPerson(t *testing.T) {
 		v := newVendor(t)
 		to := toAnn()
 		to.Event = event
-		got := sendDirect(t, openDirect(t, New(), v.Entry()), to, r)
-		if got.Verdict != relay.Delivered || !slices.Equal(stepsOf(got), []string{stepToken, stepSend}) {
-			t.Fatalf("%s: got %s, steps %v: %s", name, got.Verdict, stepsOf(got), got.Error)
+		got := plugintest.Send(t, openDirect(t, New(), v.Entry()), to, r)
+		if got.Verdict != relay.Delivered || !slices.Equal(plugintest.StepNames(got), []string{stepToken, stepSend}) {
+			t.Fatalf("%s: got %s, steps %v: %s", name, got.Verdict, plugintest.StepNames(got), got.Error)
 		}
 		if body := v.Direct()[0].Body; strings.Contains(body, "<at") || !strings.Contains(body, `Gone \\\"G\\\"`) || !strings.Contains(body, delivery) {
 			t.Errorf("%s: got %s", name, body)
@@ -331,28 +325,5 @@ func TestDirectWindows(t *testing.T) {
 		if one == account(other) {
 			t.Errorf("%s is the same account", other)
 		}
-	}
-}
-
-// Many at once share one token and get one message each.
-func TestDirectTogether(t *testing.T) {
-	v := newVendor(t)
-	d := openDirect(t, New(), v.Entry())
-	var wg sync.WaitGroup
-	for i := range 20 {
-		wg.Go(func() {
-			if m := lookUp(t, d, annEmail); m.User != annUser {
-				t.Errorf("got %+v", m)
-			}
-			to := toAnn()
-			to.ID = fmt.Sprint(i)
-			if got := sendDirect(t, d, to, hello); got.Verdict != relay.Delivered {
-				t.Errorf("got %s: %s", got.Verdict, got.Error)
-			}
-		})
-	}
-	wg.Wait()
-	if tokens, sent := len(v.Calls(stepToken)), len(v.Direct()); tokens != 1 || sent != 20 {
-		t.Errorf("%d token calls, %d messages", tokens, sent)
 	}
 }

@@ -1,9 +1,7 @@
 package feishu
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,20 +14,6 @@ import (
 	"github.com/relay-sidecar/relay/plugins/feishu/feishutest"
 )
 
-// answered is an answer and what it means.
-type answered struct {
-	status  int
-	body    string
-	verdict relay.Verdict
-	probe   bool
-	wait    time.Duration
-}
-
-// with answers a step so, once and again.
-func with(v *feishutest.Vendor, step string, r answered, headers ...string) {
-	v.Fail(step, "", 2, plugintest.Answer(r.status, r.body, headers...))
-}
-
 func TestDirectVerdicts(t *testing.T) {
 	const (
 		temp      = relay.Temporary
@@ -38,60 +22,58 @@ func TestDirectVerdicts(t *testing.T) {
 		recipient = relay.RecipientRefused
 		target    = relay.DestinationRefused
 	)
-	rows := []answered{
-		{status: 200, body: `{"code":0,"msg":"success","data":{"message_id":"om_1"}}`, verdict: relay.Delivered},
-		{status: 200, body: `{"code":"0"}`, verdict: relay.Delivered},
-		{status: 200, body: ``, verdict: ambig}, {status: 200, body: `{}`, verdict: ambig}, {status: 200, body: `<html>`, verdict: ambig},
-		{status: 302, verdict: target, probe: true}, {status: 404, body: `404 page not found`, verdict: target, probe: true},
-		{status: 400, verdict: message}, {status: 400, body: `{"code":987654,"msg":"news"}`, verdict: temp}, {status: 429, verdict: temp},
-		{status: 500, verdict: temp}, {status: 502, body: `<html>`, verdict: temp}, {status: 503, verdict: temp}, {status: 500, body: `{"code":987654}`, verdict: temp},
+	rows := []plugintest.Reply{
+		{Status: 200, Body: `{"code":0,"msg":"success","data":{"message_id":"om_1"}}`, Verdict: relay.Delivered},
+		{Status: 200, Body: `{"code":"0"}`, Verdict: relay.Delivered},
+		{Status: 200, Body: ``, Verdict: ambig}, {Status: 200, Body: `{}`, Verdict: ambig}, {Status: 200, Body: `<html>`, Verdict: ambig},
+		{Status: 302, Verdict: target, Probe: true}, {Status: 404, Body: `404 page not found`, Verdict: target, Probe: true},
+		{Status: 400, Verdict: message}, {Status: 400, Body: `{"code":987654,"msg":"news"}`, Verdict: temp}, {Status: 429, Verdict: temp},
+		{Status: 500, Verdict: temp}, {Status: 502, Body: `<html>`, Verdict: temp}, {Status: 503, Verdict: temp}, {Status: 500, Body: `{"code":987654}`, Verdict: temp},
 	}
-	for want, list := range map[answered][]int64{
-		{verdict: message}:               {230001, 230022, 230028, 230025, 230054, 230055, 230075, 230099, 99992402},
-		{verdict: recipient}:             {230002, 230013, 230015, 230017, 230018, 230019, 230029, 230034, 230035, 230038, 230053, 232009, 99992351, 99992358, 99992364},
-		{verdict: target}:                {230006, 230027, 230036, 99991662, 99991672, 99991673, 99991676, 99991679, 10003, 10014, 10015, 99991543, 99991661, 99991663, 99991664, 99991665, 99991668, 99991671, 99991677},
-		{verdict: target, probe: true}:   {99991401, 99991403},
-		{verdict: temp}:                  {230049, 1500, 1663, 2200, 5000, 10101, 10500},
-		{verdict: temp, wait: 1e9}:       {230020, 99991400},
-		{verdict: temp, wait: 10_000e06}: {11232, 11233, 11247, 1000004, 1000005},
+	for _, documented := range []struct {
+		want  plugintest.Reply
+		codes []int64
+	}{
+		{plugintest.Reply{Verdict: message}, []int64{230001, 230022, 230028, 230025, 230054, 230055, 230075, 230099, 99992402}},
+		{plugintest.Reply{Verdict: recipient}, []int64{230002, 230013, 230015, 230017, 230018, 230019, 230029, 230034, 230035, 230038, 230053, 232009, 99992351, 99992358, 99992364}},
+		{plugintest.Reply{Verdict: target}, []int64{230006, 230027, 230036, 99991662, 99991672, 99991673, 99991676, 99991679, 10003, 10014, 10015, 99991543, 99991661, 99991663, 99991664, 99991665, 99991668, 99991671, 99991677}},
+		{plugintest.Reply{Verdict: target, Probe: true}, []int64{99991401, 99991403}},
+		{plugintest.Reply{Verdict: temp}, []int64{230049, 1500, 1663, 2200, 5000, 10101, 10500}},
+		{plugintest.Reply{Verdict: temp, Wait: time.Second}, []int64{230020, 99991400}},
+		{plugintest.Reply{Verdict: temp, Wait: 10 * time.Second}, []int64{11232, 11233, 11247, 1000004, 1000005}},
 	} {
-		for _, code := range list {
-			for _, want.status = range []int{400, 200} {
-				want.body = fmt.Sprintf(`{"code":%d,"msg":"m","error":{"log_id":"l"}}`, code)
-				rows = append(rows, want)
+		for _, code := range documented.codes {
+			r := documented.want
+			for _, r.Status = range []int{400, 200} {
+				r.Body = fmt.Sprintf(`{"code":%d,"msg":"m","error":{"log_id":"l"}}`, code)
+				rows = append(rows, r)
 			}
 		}
 	}
 	for _, r := range rows {
 		v := newVendor(t)
-		with(v, stepSend, r)
-		got := sendDirect(t, openDirect(t, New(), v.Entry()), toAnn(), hello)
-		if got.Verdict != r.verdict || got.Probe != r.probe || got.RetryAfter != r.wait {
-			t.Errorf("%d %s: got %s, probe %v, wait %s (%s); want %+v", r.status, r.body, got.Verdict, got.Probe, got.RetryAfter, got.Error, r)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) || got.Response == nil || got.Response.Status != r.status {
-			t.Errorf("%d %s: error %q, response %+v", r.status, r.body, got.Error, got.Response)
-		}
+		v.Fail(stepSend, "", 2, r.ServeHTTP)
+		r.Check(t, plugintest.Send(t, openDirect(t, New(), v.Entry()), toAnn(), hello))
 	}
 	// A code that is not documented is tried several times.
 	v := newVendor(t)
-	with(v, stepSend, answered{status: 400, body: `{"code":987654,"msg":"news"}`})
+	v.Fail(stepSend, "", 2, plugintest.Answer(400, `{"code":987654,"msg":"news"}`))
 	to := toAnn()
 	to.Attempt = unknownTries
-	if got := sendDirect(t, openDirect(t, New(), v.Entry()), to, hello); got.Verdict != message {
+	if got := plugintest.Send(t, openDirect(t, New(), v.Entry()), to, hello); got.Verdict != message {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 	// The gateway says how long to wait.
 	v = newVendor(t)
-	with(v, stepSend, answered{status: 429, body: `{"code":99991400,"msg":"m"}`}, "X-Ogw-Ratelimit-Reset", "43")
-	if got := sendDirect(t, openDirect(t, New(), v.Entry()), toAnn(), hello); got.Verdict != temp || got.RetryAfter != 43*time.Second {
+	v.Fail(stepSend, "", 2, plugintest.Answer(429, `{"code":99991400,"msg":"m"}`, "X-Ogw-Ratelimit-Reset", "43"))
+	if got := plugintest.Send(t, openDirect(t, New(), v.Entry()), toAnn(), hello); got.Verdict != temp || got.RetryAfter != 43*time.Second {
 		t.Errorf("got %s, wait %s: %s", got.Verdict, got.RetryAfter, got.Error)
 	}
 	// What stays refused without mentions is the message's fault.
 	v = newVendor(t)
-	with(v, stepSend, answered{status: 400, body: `{"code":230099,"msg":"ext=ErrCode: 100290"}`})
+	v.Fail(stepSend, "", 2, plugintest.Answer(400, `{"code":230099,"msg":"ext=ErrCode: 100290"}`))
 	mentions := portable(relay.Message{Text: token0, Mentions: []relay.Person{ann}})
-	if got := sendDirect(t, openDirect(t, New(), v.Entry()), toAnn(), mentions); got.Verdict != message || len(v.Calls(stepSend)) != 2 {
+	if got := plugintest.Send(t, openDirect(t, New(), v.Entry()), toAnn(), mentions); got.Verdict != message || len(v.Calls(stepSend)) != 2 {
 		t.Errorf("got %s after %d sends: %s", got.Verdict, len(v.Calls(stepSend)), got.Error)
 	}
 }
@@ -99,11 +81,11 @@ func TestDirectVerdicts(t *testing.T) {
 func TestMissingScopeIsNamed(t *testing.T) {
 	v := newVendor(t)
 	d := openDirect(t, New(), v.Entry())
-	with(v, stepSend, answered{status: 400, body: `{"code":230027,"msg":"m"}`})
-	if got := sendDirect(t, d, toAnn(), hello); got.Error != "feishu answered code 230027 (the app lacks a permission): m; it needs im:message:send_as_bot" {
+	v.Fail(stepSend, "", 2, plugintest.Answer(400, `{"code":230027,"msg":"m"}`))
+	if got := plugintest.Send(t, d, toAnn(), hello); got.Error != "feishu answered code 230027 (the app lacks a permission): m; it needs im:message:send_as_bot" {
 		t.Errorf("got %q", got.Error)
 	}
-	with(v, stepLookUp, answered{status: 400, body: `{"code":99991672,"msg":"m"}`})
+	v.Fail(stepLookUp, "", 2, plugintest.Answer(400, `{"code":99991672,"msg":"m"}`))
 	if m := lookUp(t, d, annEmail); m.Verdict != relay.DestinationRefused || m.Error != "feishu answered code 99991672 (the app lacks a scope): m; it needs contact:user.id:readonly" {
 		t.Errorf("got %s: %s", m.Verdict, m.Error)
 	}
@@ -116,41 +98,37 @@ func TestCallVerdicts(t *testing.T) {
 		target = relay.DestinationRefused
 		nobody = relay.Unmatched
 	)
-	for step, rows := range map[string][]answered{
+	for step, rows := range map[string][]plugintest.Reply{
 		stepToken: {
-			{status: 200, body: `{"code":10003,"msg":"m"}`, verdict: target}, {status: 200, body: `{"code":10014,"msg":"m"}`, verdict: target},
-			{status: 200, body: `{"code":"10015","msg":"m"}`, verdict: target}, {status: 200, body: `{"code":99991543,"msg":"m"}`, verdict: target},
-			{status: 200, body: `{"code":987654,"msg":"news"}`, verdict: target, probe: true}, {status: 404, body: `404 page not found`, verdict: target, probe: true},
-			{status: 302, verdict: target, probe: true}, {status: 200, body: `{"code":0}`, verdict: temp}, {status: 200, body: `<html>`, verdict: temp}, {status: 200, verdict: temp},
-			{status: 500, verdict: temp}, {status: 200, body: `{"code":1500}`, verdict: temp}, {status: 429, body: `{"code":99991400}`, verdict: temp, wait: time.Second},
+			{Status: 200, Body: `{"code":10003,"msg":"m"}`, Verdict: target}, {Status: 200, Body: `{"code":10014,"msg":"m"}`, Verdict: target},
+			{Status: 200, Body: `{"code":"10015","msg":"m"}`, Verdict: target}, {Status: 200, Body: `{"code":99991543,"msg":"m"}`, Verdict: target},
+			{Status: 200, Body: `{"code":987654,"msg":"news"}`, Verdict: target, Probe: true}, {Status: 404, Body: `404 page not found`, Verdict: target, Probe: true},
+			{Status: 302, Verdict: target, Probe: true}, {Status: 200, Body: `{"code":0}`, Verdict: temp}, {Status: 200, Body: `<html>`, Verdict: temp}, {Status: 200, Verdict: temp},
+			{Status: 500, Verdict: temp}, {Status: 200, Body: `{"code":1500}`, Verdict: temp}, {Status: 429, Body: `{"code":99991400}`, Verdict: temp, Wait: time.Second},
 		},
 		stepLookUp: {
-			{status: 200, body: `{"code":0,"data":{"user_list":[{"email":"ann@example.com"}]}}`, verdict: nobody},
-			{status: 200, body: `{"code":0,"data":{"user_list":[]}}`, verdict: nobody}, {status: 200, body: `{"code":0,"data":{}}`, verdict: nobody},
-			{status: 400, body: `{"code":99992402,"msg":"m"}`, verdict: nobody}, {status: 400, body: `{"code":40001,"msg":"m"}`, verdict: nobody},
-			{status: 200, body: `{"code":0}`, verdict: temp}, {status: 200, body: `{}`, verdict: temp}, {status: 200, body: `<html>`, verdict: temp}, {status: 200, verdict: temp},
-			{status: 400, body: `{"code":40003}`, verdict: temp}, {status: 400, body: `{"code":987654}`, verdict: temp}, {status: 400, verdict: temp}, {status: 500, verdict: temp},
-			{status: 429, body: `{"code":99991400}`, verdict: temp, wait: time.Second}, {status: 400, body: `{"code":99991400}`, verdict: temp, wait: time.Second},
-			{status: 400, body: `{"code":99991672}`, verdict: target}, {status: 400, body: `{"code":99991662}`, verdict: target},
-			{status: 400, body: `{"code":99991403}`, verdict: target, probe: true}, {status: 400, body: `{"code":99991663}`, verdict: target},
-			{status: 404, body: `404 page not found`, verdict: target, probe: true},
+			{Status: 200, Body: `{"code":0,"data":{"user_list":[{"email":"ann@example.com"}]}}`, Verdict: nobody},
+			{Status: 200, Body: `{"code":0,"data":{"user_list":[]}}`, Verdict: nobody}, {Status: 200, Body: `{"code":0,"data":{}}`, Verdict: nobody},
+			{Status: 400, Body: `{"code":99992402,"msg":"m"}`, Verdict: nobody}, {Status: 400, Body: `{"code":40001,"msg":"m"}`, Verdict: nobody},
+			{Status: 200, Body: `{"code":0}`, Verdict: temp}, {Status: 200, Body: `{}`, Verdict: temp}, {Status: 200, Body: `<html>`, Verdict: temp}, {Status: 200, Verdict: temp},
+			{Status: 400, Body: `{"code":40003}`, Verdict: temp}, {Status: 400, Body: `{"code":987654}`, Verdict: temp}, {Status: 400, Verdict: temp}, {Status: 500, Verdict: temp},
+			{Status: 429, Body: `{"code":99991400}`, Verdict: temp, Wait: time.Second}, {Status: 400, Body: `{"code":99991400}`, Verdict: temp, Wait: time.Second},
+			{Status: 400, Body: `{"code":99991672}`, Verdict: target}, {Status: 400, Body: `{"code":99991662}`, Verdict: target},
+			{Status: 400, Body: `{"code":99991403}`, Verdict: target, Probe: true}, {Status: 400, Body: `{"code":99991663}`, Verdict: target},
+			{Status: 404, Body: `404 page not found`, Verdict: target, Probe: true},
 		},
 	} {
 		for _, r := range rows {
 			v := newVendor(t)
-			with(v, step, r)
+			v.Fail(step, "", 2, r.ServeHTTP)
 			d := openDirect(t, New(), v.Entry())
 			m := lookUp(t, d, annEmail)
-			if m.User != "" || m.Verdict != r.verdict || m.Probe != r.probe || m.RetryAfter != r.wait || m.Error == "" {
-				t.Errorf("%s %d %s: got %s, probe %v, wait %s (%s); want %+v", step, r.status, r.body, m.Verdict, m.Probe, m.RetryAfter, m.Error, r)
-			}
-			if (m.Keep != 0) != (r.verdict == nobody) || m.Response == nil || m.Response.Status != r.status {
-				t.Errorf("%s %d %s: kept for %s, response %+v", step, r.status, r.body, m.Keep, m.Response)
+			r.Check(t, m.Report)
+			if m.User != "" || (m.Keep != 0) != (r.Verdict == nobody) {
+				t.Errorf("%s %d %s: got %q, kept for %s", step, r.Status, r.Body, m.User, m.Keep)
 			}
 			if step == stepToken {
-				if got := sendDirect(t, d, toAnn(), hello); got.Verdict != r.verdict {
-					t.Errorf("%d %s: a message got %s: %s", r.status, r.body, got.Verdict, got.Error)
-				}
+				r.Check(t, plugintest.Send(t, d, toAnn(), hello))
 			}
 		}
 	}
@@ -170,36 +148,14 @@ func TestLookUpOfABadAddress(t *testing.T) {
 	}
 }
 
-func TestEachStepCanBeThrottledAndBreak(t *testing.T) {
-	for _, step := range newVendor(t).Steps() {
-		for name, c := range map[string]struct {
-			fail func(*feishutest.Vendor)
-			wait time.Duration
-		}{
-			"throttled": {func(v *feishutest.Vendor) { v.Throttle(step, 1) }, time.Second},
-			"broken":    {func(v *feishutest.Vendor) { v.Break(step, "", 1) }, 0},
-		} {
-			v := newVendor(t)
-			c.fail(v)
-			d := openDirect(t, New(), v.Entry())
-			m := lookUp(t, d, annEmail)
-			r := m.Report
-			if step == stepSend {
-				r = sendDirect(t, d, toAnn(), hello)
-			}
-			if r.Verdict != relay.Temporary || r.RetryAfter != c.wait || r.Error == "" || m.Keep != 0 && step != stepSend {
-				t.Errorf("%s, %s: got %s, wait %s: %s", step, name, r.Verdict, r.RetryAfter, r.Error)
-			}
-			if len(v.Direct()) != 0 {
-				t.Errorf("%s, %s: a message came through", step, name)
-			}
-			if m := lookUp(t, d, annEmail); m.User != annUser {
-				t.Errorf("%s, %s: again: %s", step, name, m.Error)
-			}
-			if r := sendDirect(t, d, toAnn(), hello); r.Verdict != relay.Delivered {
-				t.Errorf("%s, %s: again: %s", step, name, r.Error)
-			}
-		}
+func TestSteps(t *testing.T) { plugintest.CheckSteps(t, reachAnn, time.Second) }
+
+// Out of time before the answer came: the message may be there, and is known
+// when it comes again.
+func TestUnanswered(t *testing.T) {
+	r := reachAnn(t)
+	if got := r.SendUnanswered(t, r.Open(), r.Delivery(), hello); got.DedupFor != time.Hour {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -221,91 +177,28 @@ func TestThrottledBatches(t *testing.T) {
 	}
 }
 
-// A connection that breaks leaves open whether a message came, never whether
-// anything else did.
-func TestLostAnswers(t *testing.T) {
-	for step, want := range map[string]relay.Verdict{stepToken: relay.Temporary, stepLookUp: relay.Temporary, stepSend: relay.Ambiguous} {
-		v := newVendor(t)
-		v.Fail(step, "", 1, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-		d := openDirect(t, New(), v.Entry())
-		r := lookUp(t, d, annEmail).Report
-		if step == stepSend {
-			r = sendDirect(t, d, toAnn(), hello)
-		}
-		if r.Verdict != want || r.Error == "" || r.Request == nil {
-			t.Errorf("%s: got %s: %s", step, r.Verdict, r.Error)
-		}
-	}
-	// Nothing listens: nothing was sent.
-	d := openDirect(t, New(), `{"app_id":"cli_a","app_secret":"secret-of-the-app","api_base":"http://127.0.0.1:1"}`)
-	if got := sendDirect(t, d, toAnn(), hello); got.Verdict != relay.Temporary {
-		t.Errorf("got %s: %s", got.Verdict, got.Error)
-	}
-	// Out of time before the answer came: the message may be there.
-	v := newVendor(t)
-	arrived := make(chan struct{})
-	v.Fail(stepSend, "", 1, func(_ http.ResponseWriter, r *http.Request) {
-		close(arrived)
-		<-r.Context().Done()
-	})
-	d = openDirect(t, New(), v.Entry())
-	req, err := d.Compose(toAnn(), hello)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-arrived; cancel() }()
-	if got := d.Send(ctx, toAnn(), req); got.Verdict != relay.Ambiguous || got.DedupFor != time.Hour {
-		t.Errorf("got %+v", got)
-	}
-	// An answer that is held comes in the end.
-	release := v.Hold("hello")
-	report := make(chan relay.Report, 1)
-	go func() { report <- d.Send(t.Context(), toAnn(), req) }()
-	select {
-	case got := <-report:
-		t.Errorf("not held: got %s: %s", got.Verdict, got.Error)
-	default:
-	}
-	release()
-	if got := <-report; got.Verdict != relay.Delivered {
-		t.Errorf("got %s: %s", got.Verdict, got.Error)
-	}
-}
-
 func TestDirectLeaksNothing(t *testing.T) {
 	tokenOf := func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") }
-	for name, answer := range map[string]http.HandlerFunc{
-		"echoed": func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			w.Header().Set("X-Tt-Logid", tokenOf(r)+feishutest.AppSecret)
-			w.Header().Set("Location", "https://example.com/?"+tokenOf(r))
-			w.WriteHeader(400)
-			fmt.Fprintf(w, `{"code":230001,"msg":"%s %s"}`, tokenOf(r), feishutest.AppSecret)
-			_, _ = w.Write(body)
-		},
-		"broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, r *http.Request) {
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = io.WriteString(conn, "GARBAGE "+tokenOf(r)+feishutest.AppSecret+"\r\n\r\n")
-			_ = conn.Close()
-		},
-		"a token that breaks off": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "1000")
-			_, _ = io.WriteString(w, `{"code":0,"tenant_access_token":"t-acce55ofTheApp0001","expire`)
-		},
-	} {
+	answers := plugintest.Echoes(feishutest.AppSecret)
+	answers["with a code"] = func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(400)
+		fmt.Fprintf(w, `{"code":230001,"msg":"%s %s"}`, tokenOf(r), feishutest.AppSecret)
+	}
+	answers["a token that breaks off"] = plugintest.Answer(200, `{"code":0,"tenant_access_token":"`+plugintest.TokenPart+`0001","expire`, "Content-Length", "1000")
+	for name, answer := range answers {
 		for _, step := range newVendor(t).Steps() {
-			v := newVendor(t)
-			v.Fail(step, "", 1, answer)
-			d := openDirect(t, New(), v.Entry())
-			m := lookUp(t, d, annEmail)
-			noSecret(t, name, m.Report, feishutest.AppSecret, "acce55ofTheApp")
-			if !slices.Equal(stepsOf(m.Report), []string{stepToken}) && step != stepToken {
-				t.Errorf("%s: steps %v", name, stepsOf(m.Report))
-			}
-			report := sendDirect(t, d, toAnn(), relay.Rendered{Text: "see " + feishutest.AppSecret})
-			noSecret(t, name, report, feishutest.AppSecret, "acce55ofTheApp")
+			t.Run(step+", "+name, func(t *testing.T) {
+				v := newVendor(t)
+				v.Fail(step, "", 1, answer)
+				d := openDirect(t, New(), v.Entry())
+				m := lookUp(t, d, annEmail)
+				plugintest.Masked(t, m.Report, feishutest.AppSecret, plugintest.TokenPart)
+				if !slices.Equal(plugintest.StepNames(m.Report), []string{stepToken}) && step != stepToken {
+					t.Errorf("steps %v", plugintest.StepNames(m.Report))
+				}
+				report := plugintest.Send(t, d, toAnn(), relay.Rendered{Text: "see " + feishutest.AppSecret})
+				plugintest.Masked(t, report, feishutest.AppSecret, plugintest.TokenPart)
+			})
 		}
 	}
 }

@@ -1,17 +1,15 @@
 package feishu
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -38,41 +36,6 @@ func compose(t testing.TB, w *webhook, r relay.Rendered) []byte {
 		t.Fatalf("compose: %v", err)
 	}
 	return req.Body
-}
-
-// send composes and sends once.
-func send(t testing.TB, w *webhook, d *plugin.Delivery, r relay.Rendered) relay.Report {
-	t.Helper()
-	req, err := w.Compose(d, r)
-	if err != nil {
-		t.Fatalf("compose: %v", err)
-	}
-	return w.Send(t.Context(), d, req)
-}
-
-func golden(t *testing.T, file string, body []byte) {
-	t.Helper()
-	var got bytes.Buffer
-	if err := json.Indent(&got, body, "", "  "); err != nil {
-		t.Fatalf("%v: %s", err, body)
-	}
-	got.WriteByte('\n')
-	file = filepath.Join("testdata", file+".json")
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("%s: got:\n%s\nwant:\n%s", file, got.String(), want)
-	}
 }
 
 func portable(m relay.Message) relay.Rendered { return relay.Rendered{Portable: &m} }
@@ -121,8 +84,8 @@ func TestGolden(t *testing.T) {
 	for name, r := range messages() {
 		t.Run(name, func(t *testing.T) {
 			w := open(t, settings{URL: b.url()}, "")
-			golden(t, name, compose(t, w, r))
-			if got := send(t, w, &plugin.Delivery{Attempt: 1}, r); got.Verdict != relay.Delivered {
+			plugintest.Golden(t, name, compose(t, w, r), *update)
+			if got := plugintest.Send(t, w, &plugin.Delivery{Attempt: 1}, r); got.Verdict != relay.Delivered {
 				t.Errorf("got %s: %s", got.Verdict, got.Error)
 			}
 		})
@@ -166,7 +129,7 @@ func TestEveryAttemptIsSignedAnew(t *testing.T) {
 	if string(req.Body) != before {
 		t.Errorf("the composed request was changed: %s", req.Body)
 	}
-	if got := send(t, open(t, settings{URL: b.url(), Secret: "wrong-secret"}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"}); got.Verdict != relay.DestinationRefused || !got.Probe {
+	if got := plugintest.Send(t, open(t, settings{URL: b.url(), Secret: "wrong-secret"}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"}); got.Verdict != relay.DestinationRefused || !got.Probe {
 		t.Errorf("a wrong secret: got %s, %s", got.Verdict, got.Error)
 	}
 	if _, n := b.last(); n != 4 {
@@ -179,7 +142,7 @@ func TestWrongClock(t *testing.T) {
 	b := newBot(t)
 	b.secret = "Xk3Yv0a1b2c3d4e5f6g7h8"
 	b.now = func() time.Time { return time.Now().Add(48 * time.Hour) }
-	got := send(t, open(t, settings{URL: b.url(), Secret: b.secret}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
+	got := plugintest.Send(t, open(t, settings{URL: b.url(), Secret: b.secret}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
 	if got.Verdict != relay.Delivered {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
@@ -197,7 +160,7 @@ func TestUnknownPerson(t *testing.T) {
 	other := relay.Person{IDs: map[string]string{"feishu": "ou_other"}}
 	event, _ := json.Marshal(relay.Event{Actor: &gone, Recipients: []relay.Person{ann}})
 	d := &plugin.Delivery{Attempt: 1, Event: event}
-	got := send(t, w, d, portable(relay.Message{Text: token0 + " " + token1 + " \uE0002\uE001", Mentions: []relay.Person{gone, ann, other}}))
+	got := plugintest.Send(t, w, d, portable(relay.Message{Text: token0 + " " + token1 + " \uE0002\uE001", Mentions: []relay.Person{gone, ann, other}}))
 	if got.Verdict != relay.Delivered {
 		t.Fatalf("got %s: %s", got.Verdict, got.Error)
 	}
@@ -223,14 +186,14 @@ func TestKeyword(t *testing.T) {
 		"long card": portable(relay.Message{Title: strings.Repeat("字", 1000), Text: strings.Repeat("字", 10000)}),
 	} {
 		w := open(t, settings{URL: b.url(), Keyword: b.keyword}, "")
-		if got := send(t, w, &plugin.Delivery{Attempt: 1}, r); got.Verdict != relay.Delivered {
+		if got := plugintest.Send(t, w, &plugin.Delivery{Attempt: 1}, r); got.Verdict != relay.Delivered {
 			t.Errorf("%s: got %s: %s", name, got.Verdict, got.Error)
 		}
 		if body := string(compose(t, w, r)); strings.Contains(body, "subtitle") != (name == "title" || name == "link" || name == "long card") {
 			t.Errorf("%s: got %.300s", name, body)
 		}
 	}
-	if got := send(t, open(t, settings{URL: b.url()}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"}); got.Verdict != relay.MessageRefused || !strings.Contains(got.Error, "set keyword") {
+	if got := plugintest.Send(t, open(t, settings{URL: b.url()}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"}); got.Verdict != relay.MessageRefused || !strings.Contains(got.Error, "set keyword") {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }

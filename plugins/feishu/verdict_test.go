@@ -1,18 +1,19 @@
 package feishu
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/feishu/feishutest"
 )
 
 func TestVerdicts(t *testing.T) {
@@ -65,33 +66,21 @@ func TestVerdicts(t *testing.T) {
 			}
 		}
 	}
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json; charset=utf-8" || r.URL.Path != hookPath+token {
-			t.Errorf("got %s %s %q", r.Method, r.URL, r.Header.Get("Content-Type"))
-		}
-		if now.status/100 == 3 {
-			w.Header().Set("Location", "https://example.com/%zz")
-		}
-		w.WriteHeader(now.status)
-		_, _ = w.Write([]byte(now.body))
-	}))
-	defer receiver.Close()
-	d := open(t, settings{URL: receiver.URL + hookPath + token}, "")
-	for _, now = range rows {
-		got := send(t, d, &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
-		if got.Verdict != now.verdict || got.Probe != now.probe || got.RetryAfter != now.wait {
-			t.Errorf("%d %s: got %s, probe %v, wait %s (%s); want %+v", now.status, now.body, got.Verdict, got.Probe, got.RetryAfter, got.Error, now)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %s: error %q", now.status, now.body, got.Error)
-		}
-		if got.Response == nil || got.Response.Status != now.status {
-			t.Errorf("%d: response %+v", now.status, got.Response)
+	v := plugintest.NewVendor(t)
+	v.Handle(feishutest.StepChannel, "POST "+hookPath+token, nil)
+	d := open(t, settings{URL: v.URL + hookPath + token}, "")
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Body: r.body, Verdict: r.verdict, Probe: r.probe, Wait: r.wait}
+		v.Fail(feishutest.StepChannel, "", 1, reply.ServeHTTP)
+		reply.Check(t, plugintest.Send(t, d, &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"}))
+	}
+	for _, c := range v.Calls("") {
+		if contentType := c.Header.Get("Content-Type"); contentType != "application/json; charset=utf-8" {
+			t.Errorf("got %q", contentType)
 		}
 	}
-	now = row{status: 200, body: `{"code":123456,"msg":"news"}`}
-	if got := send(t, d, &plugin.Delivery{Attempt: unknownTries}, relay.Rendered{Text: "x"}); got.Verdict != relay.MessageRefused || !strings.Contains(got.Error, "code 123456 (a code that is not documented): news") {
+	v.Fail(feishutest.StepChannel, "", 1, plugintest.Answer(200, `{"code":123456,"msg":"news"}`))
+	if got := plugintest.Send(t, d, &plugin.Delivery{Attempt: unknownTries}, relay.Rendered{Text: "x"}); got.Verdict != relay.MessageRefused || !strings.Contains(got.Error, "code 123456 (a code that is not documented): news") {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }
@@ -112,7 +101,7 @@ func TestWaitHints(t *testing.T) {
 			}
 			_, _ = w.Write([]byte(`{"code":11232,"msg":"frequency limited"}`))
 		}))
-		got := send(t, open(t, settings{URL: receiver.URL + hookPath + token}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
+		got := plugintest.Send(t, open(t, settings{URL: receiver.URL + hookPath + token}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
 		receiver.Close()
 		if got.Verdict != relay.Temporary || got.RetryAfter != c.want {
 			t.Errorf("%s: got %s, %s", name, got.Verdict, got.RetryAfter)
@@ -122,66 +111,19 @@ func TestWaitHints(t *testing.T) {
 
 func TestNothingLeaks(t *testing.T) {
 	const secret = "S3cretOfTheSignature"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	url := receiver.URL + hookPath + token
-	check := func(name string, report relay.Report, secrets ...string) {
-		t.Helper()
-		var b bytes.Buffer
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false)
-		if err := e.Encode(report); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range append(secrets, secret, token) {
-			if s != "" && strings.Contains(b.String(), s) {
-				t.Errorf("%s: the report shows %q: %s", name, s, b.String())
-			}
-		}
-		if want := receiver.URL + "/<secret>"; report.Request.URL != want {
-			t.Errorf("%s: got %q, want %q", name, report.Request.URL, want)
-		}
-	}
-	var sign atomic.Value
-	sign.Store("")
-	read := func(r *http.Request) string {
+	signature := func(body string) string {
 		var m struct{ Sign string }
-		_ = json.NewDecoder(r.Body).Decode(&m)
-		sign.Store(m.Sign)
+		_ = json.Unmarshal([]byte(body), &m)
 		return m.Sign
 	}
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, `{"code":19002,"msg":"no %s for %s with %s and %s"}`, url, token, secret, read(r))
-		},
-		"echoed as text": func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "no %s %s with %s", url, r.URL.Path, read(r))
-		},
-		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Tt-Logid", token+read(r))
-			w.Header().Set("Location", url)
-			w.WriteHeader(302)
-		},
-		"connection broken": func(_ http.ResponseWriter, r *http.Request) { read(r); panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, r *http.Request) {
-			s := read(r)
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = conn.Write([]byte("GARBAGE " + url + s + "\r\n\r\n"))
-			conn.Close()
-		},
-	} {
-		answer.Store(&a)
-		report := send(t, open(t, settings{URL: url, Secret: secret}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "see " + url + " " + secret})
-		if sign.Load() == "" {
-			t.Errorf("%s: nothing was signed", name)
-		}
-		check(name, report, sign.Load().(string))
-	}
-	receiver.Close()
-	report := send(t, open(t, settings{URL: url, Secret: secret}, ""), &plugin.Delivery{Attempt: 1}, relay.Rendered{Text: "x"})
-	check("refused", report)
-	if report.Verdict != relay.Temporary {
-		t.Errorf("refused: got %s", report.Verdict)
-	}
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path:      hookPath + token,
+		Open:      func(url string) plugin.Destination { return open(t, settings{URL: url, Secret: secret}, "") },
+		Secrets:   []string{secret, token},
+		Signature: func(c plugintest.Call) string { return signature(c.Body) },
+		Answers: map[string]http.HandlerFunc{"with a code": func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			fmt.Fprintf(w, `{"code":19002,"msg":"no http://%s%s for %s with %s and %s"}`, r.Host, r.RequestURI, token, secret, signature(string(body)))
+		}},
+	})
 }

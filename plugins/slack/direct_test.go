@@ -3,11 +3,7 @@ package slack
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/http"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +13,10 @@ import (
 	"github.com/relay-sidecar/relay/plugins/slack/slacktest"
 )
 
-const user = "U012AB3CD"
+const (
+	user      = "U012AB3CD"
+	tokenPart = "standinstandin"
+)
 
 var annByEmail = relay.Person{Name: "Ann", Email: "ann@example.com"}
 
@@ -53,17 +52,23 @@ func standIn(t testing.TB) (*slacktest.Vendor, plugin.Direct) {
 	return v, openDirect(t, New(), entry(v))
 }
 
+// reachAnn is a stand-in that knows Ann, and how to reach her.
+func reachAnn(t testing.TB) plugintest.Reach {
+	v, p := slacktest.New(t), New()
+	v.Know(user, annByEmail)
+	return plugintest.Reach{
+		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, entry(v)) },
+		User: user, Person: annByEmail, MatchBy: plugin.ByEmail, Secrets: []string{tokenPart},
+	}
+}
+
 func to(id string) *plugin.Delivery {
 	return &plugin.Delivery{ID: "0199", Attempt: 1, User: id, Context: plugin.Context{Direct: true, Recipient: &annByEmail}}
 }
 
 func send(t testing.TB, d plugin.Destination, delivery *plugin.Delivery, r relay.Rendered) relay.Report {
 	t.Helper()
-	req, err := d.Compose(delivery, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report := d.Send(t.Context(), delivery, req)
+	report := plugintest.Send(t, d, delivery, r)
 	secretless(t, report)
 	return report
 }
@@ -71,13 +76,7 @@ func send(t testing.TB, d plugin.Destination, delivery *plugin.Delivery, r relay
 // secretless fails where a report shows the token.
 func secretless(t testing.TB, report any) {
 	t.Helper()
-	text, err := json.Marshal(report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(text), "standinstandin") {
-		t.Errorf("the report shows the token: %s", text)
-	}
+	plugintest.NoSecrets(t, report, tokenPart)
 }
 
 func calls(v *slacktest.Vendor) string {
@@ -100,7 +99,7 @@ func TestDirectMessages(t *testing.T) {
 			if len(sent) != 1 || sent[0].User != user {
 				t.Fatalf("got %v", sent)
 			}
-			golden(t, filepath.Join("direct", name), []byte(sent[0].Body))
+			plugintest.Golden(t, "direct/"+name, []byte(sent[0].Body), *update)
 			if len(got.Steps) != 1 || got.Steps[0].Name != conversationsOpen || got.Request.URL != v.URL+"/api/chat.postMessage" || got.Request.Body != sent[0].Body {
 				t.Errorf("the log has %+v", got)
 			}
@@ -349,54 +348,14 @@ func TestNativeFaultIsNamed(t *testing.T) {
 	}
 }
 
-func TestThrottledSteps(t *testing.T) {
-	v, d := standIn(t)
-	for _, step := range v.Steps()[1:] {
-		v.Throttle(step, 1)
-		if got := send(t, d, to(user), relay.Rendered{Text: "x"}); got.Verdict != relay.Temporary || got.RetryAfter != time.Second {
-			t.Errorf("%s: got %+v", step, got)
-		}
-	}
-	if got := send(t, d, to(user), relay.Rendered{Text: "x"}); got.Verdict != relay.Delivered || len(v.Direct()) != 1 {
-		t.Errorf("got %+v", got)
-	}
-}
-
-// Only the message itself can be in doubt.
-func TestNetworkFailures(t *testing.T) {
-	v, d := standIn(t)
-	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-	v.Fail(slacktest.Lookup, "", 1, abort)
-	if got := d.Resolve(t.Context(), plugin.ByEmail, []relay.Person{annByEmail})[0]; got.Verdict != relay.Temporary || got.Request == nil {
-		t.Errorf("lookup: got %+v", got)
-	}
-	for step, want := range map[string]relay.Verdict{slacktest.Open: relay.Temporary, slacktest.Post: relay.Ambiguous} {
-		forget(d)
-		v.Fail(step, "", 1, abort)
-		if got := send(t, d, to(user), relay.Rendered{Text: "x"}); got.Verdict != want {
-			t.Errorf("%s: got %+v", step, got)
-		}
-	}
-	nowhere := openDirect(t, New(), credentials{BotToken: slacktest.Token, APIBase: "http://127.0.0.1:1/api"})
-	if got := send(t, nowhere, to(user), relay.Rendered{Text: "x"}); got.Verdict != relay.Temporary {
-		t.Errorf("no connection: got %+v", got)
-	}
-}
+func TestSteps(t *testing.T) { plugintest.CheckSteps(t, reachAnn, time.Second) }
 
 func TestUnansweredMessageIsAmbiguous(t *testing.T) {
-	v, d := standIn(t)
-	release := v.Hold("held")
-	defer release()
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	req, err := d.Compose(to(user), relay.Rendered{Text: "held"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := d.Send(ctx, to(user), req); got.Verdict != relay.Ambiguous || !strings.HasPrefix(got.Error, "timeout") || len(v.Direct()) != 1 {
-		t.Errorf("got %+v", got)
-	}
+	r := reachAnn(t)
+	r.SendUnanswered(t, r.Open(), r.Delivery(), relay.Rendered{Text: "x"})
 }
+
+func TestConcurrentMessages(t *testing.T) { plugintest.CheckTogether(t, reachAnn) }
 
 func TestChatsAreRemembered(t *testing.T) {
 	v := slacktest.New(t)
@@ -437,23 +396,6 @@ func TestExplicitIDs(t *testing.T) {
 	}
 	if got := send(t, d, to("U0NOBODY"), relay.Rendered{Text: "x"}); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "user_not_found") {
 		t.Errorf("an unknown user: got %+v", got)
-	}
-}
-
-func TestConcurrentMessages(t *testing.T) {
-	v, d := standIn(t)
-	var wait sync.WaitGroup
-	for i := range 8 {
-		wait.Go(func() {
-			if got := send(t, d, to(user), relay.Rendered{Text: fmt.Sprint("message ", i)}); got.Verdict != relay.Delivered {
-				t.Errorf("got %+v", got)
-			}
-			d.Resolve(t.Context(), plugin.ByEmail, []relay.Person{annByEmail})
-		})
-	}
-	wait.Wait()
-	if n := len(v.Direct()); n != 8 {
-		t.Errorf("%d messages", n)
 	}
 }
 

@@ -7,27 +7,9 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 	"github.com/relay-sidecar/relay/plugins/slack/slacktest"
 )
-
-// said is what was said about settings: each problem's pointer and message.
-func said(problems []plugin.Problem) string {
-	var lines []string
-	for _, p := range problems {
-		line := p.Pointer + " " + p.Message
-		if p.Provider {
-			line = "provider" + line
-		}
-		if p.Warning {
-			line = "warning: " + line
-		}
-		if p.NoChannel {
-			line = "no channel: " + line
-		}
-		lines = append(lines, line)
-	}
-	return strings.Join(lines, "\n")
-}
 
 func TestOpenDirect(t *testing.T) {
 	const token = "xoxb-1-2-Th3S3cretPartOfIt"
@@ -36,24 +18,24 @@ func TestOpenDirect(t *testing.T) {
 		want   string
 		usable bool
 	}{
-		"nothing":      {credentials{}, "warning: provider/bot_token direct messages need the app's bot token: set bot_token with the scopes users:read, users:read.email, im:write and chat:write", false},
-		"base only":    {credentials{APIBase: "https://slack-gov.com/api"}, "warning: provider/bot_token direct messages need", false},
+		"nothing":      {credentials{}, "warning provider /bot_token direct messages need the app's bot token: set bot_token with the scopes users:read, users:read.email, im:write and chat:write", false},
+		"base only":    {credentials{APIBase: "https://slack-gov.com/api"}, "warning provider /bot_token direct messages need", false},
 		"bot":          {credentials{BotToken: token}, "", true},
 		"gov":          {credentials{BotToken: token, APIBase: "https://slack-gov.com/api/"}, "", true},
 		"loopback":     {credentials{BotToken: token, APIBase: "http://127.0.0.1:99/api"}, "", true},
 		"private":      {credentials{BotToken: token, APIBase: "https://10.0.0.1/slack"}, "", true},
-		"other":        {credentials{BotToken: "Th3S3cretPartOfIt"}, "warning: provider/bot_token the token does not look like a bot's", true},
-		"user":         {credentials{BotToken: "xoxp-Th3S3cretPartOfIt"}, "provider/bot_token this is a user's token", false},
-		"app":          {credentials{BotToken: "xapp-Th3S3cretPartOfIt"}, "provider/bot_token this is an app-level token", false},
-		"rotated":      {credentials{BotToken: "xoxe.xoxb-Th3S3cretPartOfIt"}, "provider/bot_token this token ends after some hours", false},
-		"line break":   {credentials{BotToken: token + "\n"}, "provider/bot_token the token holds a space or another character", false},
-		"http":         {credentials{BotToken: token, APIBase: "http://slack.com/api"}, "provider/api_base http is taken to a loopback address only", false},
-		"no URL":       {credentials{BotToken: token, APIBase: "slack.com/api"}, "provider/api_base not a URL", false},
-		"query":        {credentials{BotToken: token, APIBase: "https://slack.com/api?x=Th3S3cretPartOfIt"}, "provider/api_base a base URL has a host and a path only", false},
-		"base, no bot": {credentials{APIBase: "slack.com"}, "provider/api_base not a URL", false},
+		"other":        {credentials{BotToken: "Th3S3cretPartOfIt"}, "warning provider /bot_token the token does not look like a bot's", true},
+		"user":         {credentials{BotToken: "xoxp-Th3S3cretPartOfIt"}, "provider /bot_token this is a user's token", false},
+		"app":          {credentials{BotToken: "xapp-Th3S3cretPartOfIt"}, "provider /bot_token this is an app-level token", false},
+		"rotated":      {credentials{BotToken: "xoxe.xoxb-Th3S3cretPartOfIt"}, "provider /bot_token this token ends after some hours", false},
+		"line break":   {credentials{BotToken: token + "\n"}, "provider /bot_token the token holds a space or another character", false},
+		"http":         {credentials{BotToken: token, APIBase: "http://slack.com/api"}, "provider /api_base http is taken to a loopback address only", false},
+		"no URL":       {credentials{BotToken: token, APIBase: "slack.com/api"}, "provider /api_base not a URL", false},
+		"query":        {credentials{BotToken: token, APIBase: "https://slack.com/api?x=Th3S3cretPartOfIt"}, "provider /api_base a base URL has a host and a path only", false},
+		"base, no bot": {credentials{APIBase: "slack.com"}, "provider /api_base not a URL", false},
 	} {
 		d, problems := New().OpenDirect(of(c.credentials, settings{}))
-		got := said(problems)
+		got := plugintest.Problems(problems)
 		if (d != nil) != c.usable || c.want == "" && got != "" || !strings.HasPrefix(got, c.want) || len(problems) > 1 {
 			t.Errorf("%s: got %q, usable %v", name, got, d != nil)
 		}
@@ -80,7 +62,7 @@ func TestOpenChannel(t *testing.T) {
 		"name":       {bot, settings{Channel: "#dba-team"}, ""},
 		"other name": {bot, settings{Channel: "#运维"}, ""},
 		"url":        {bot, settings{URL: hook}, ""},
-		"nothing":    {bot, settings{}, "no channel:  url is missing; make an incoming webhook"},
+		"nothing":    {bot, settings{}, "no channel url is missing; make an incoming webhook"},
 		"both":       {bot, settings{URL: hook, Channel: "C012AB3CD"}, "/channel the url names a channel already"},
 		"no token":   {credentials{}, settings{Channel: "C012AB3CD"}, "/channel a channel needs the app's bot token: set providers.slack.bot_token"},
 		"bad token":  {credentials{BotToken: "xoxp-1"}, settings{Channel: "C012AB3CD"}, "/channel a channel needs the app's bot token: set providers.slack.bot_token"},
@@ -92,7 +74,7 @@ func TestOpenChannel(t *testing.T) {
 		"other odd":  {credentials{BotToken: "odd-token-1"}, settings{Channel: "C012AB3CD"}, ""},
 	} {
 		d, problems := New().Open(of(c.credentials, c.settings))
-		if got := said(problems); (d == nil) != (c.want != "") || c.want == "" && got != "" || !strings.HasPrefix(got, c.want) {
+		if got := plugintest.Problems(problems); (d == nil) != (c.want != "") || c.want == "" && got != "" || !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: got %q, destination %v", name, got, d)
 		}
 	}
@@ -103,7 +85,7 @@ func TestChannelByBot(t *testing.T) {
 	for _, name := range []string{slacktest.ChannelID, slacktest.ChannelName} {
 		d, problems := New().Open(of(entry(v), settings{Channel: name}))
 		if d == nil {
-			t.Fatal(said(problems))
+			t.Fatal(plugintest.Problems(problems))
 		}
 		got := send(t, d, &plugin.Delivery{}, messages()["approval"])
 		if got.Verdict != relay.Delivered || !strings.HasPrefix(got.Receipt, slacktest.ChannelID+" ") || len(got.Steps) > 0 {
@@ -159,24 +141,24 @@ func TestWindowsAndAccounts(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	v, d := standIn(t)
-	probe := func() string { return said(d.(plugin.Prober).Probe(t.Context())) }
+	probe := func() string { return plugintest.Problems(d.(plugin.Prober).Probe(t.Context())) }
 	if got := probe(); got != "" {
 		t.Errorf("got %q", got)
 	}
 	v.Grant("chat:write", "channels:read")
-	if got, want := probe(), "provider/bot_token the token lacks users:read.email, im:write; add it"; !strings.HasPrefix(got, want) {
+	if got, want := probe(), "provider /bot_token the token lacks users:read.email, im:write; add it"; !strings.HasPrefix(got, want) {
 		t.Errorf("got %q", got)
 	}
 	v.Throttle(slacktest.Auth, 1)
-	if got := probe(); !strings.HasPrefix(got, "warning: provider/bot_token slack answered status 429") {
+	if got := probe(); !strings.HasPrefix(got, "warning provider /bot_token slack answered status 429") {
 		t.Errorf("got %q", got)
 	}
 	v.Revoke()
-	if got := probe(); got != "provider/bot_token slack answered token_revoked" {
+	if got := probe(); got != "provider /bot_token slack answered token_revoked" {
 		t.Errorf("got %q", got)
 	}
 	nowhere := openDirect(t, New(), credentials{BotToken: slacktest.Token, APIBase: "http://127.0.0.1:1/api"})
-	if got := said(nowhere.(plugin.Prober).Probe(t.Context())); !strings.HasPrefix(got, "warning: provider/bot_token the token could not be tried: nothing could be sent") {
+	if got := plugintest.Problems(nowhere.(plugin.Prober).Probe(t.Context())); !strings.HasPrefix(got, "warning provider /bot_token the token could not be tried: nothing could be sent") {
 		t.Errorf("got %q", got)
 	}
 }

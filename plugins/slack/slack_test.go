@@ -1,19 +1,18 @@
 package slack
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/slack/slacktest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -21,14 +20,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // open makes the destination of a webhook's URL.
 func open(t testing.TB, url string) plugin.Destination {
 	t.Helper()
-	target, _ := json.Marshal(settings{URL: url})
-	d, problems := New().Open(plugin.Settings{Destination: "dba", Entry: "slack", Target: target, Masker: &relay.Masker{}})
-	for _, p := range problems {
-		if !p.Warning {
-			t.Fatalf("open: %s %s", p.Pointer, p.Message)
-		}
-	}
-	return d
+	return plugintest.Open(t, New(), settings{URL: url})
 }
 
 func compose(t testing.TB, r relay.Rendered) []byte {
@@ -78,34 +70,8 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			body := compose(t, r)
 			refuse(t, body)
-			golden(t, name, body)
+			plugintest.Golden(t, name, body, *update)
 		})
-	}
-}
-
-// golden compares a body with testdata/<name>.json.
-func golden(t *testing.T, name string, body []byte) {
-	t.Helper()
-	var got bytes.Buffer
-	if err := json.Indent(&got, body, "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	got.WriteByte('\n')
-	file := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)
 	}
 }
 
@@ -242,36 +208,23 @@ func TestURL(t *testing.T) {
 		"https://hooks.slack-gov.com/services/T0/B0/x": "",
 		"http://127.0.0.1:99/services/T0/B0/x":         "",
 		"http://[::1]:99/x":                            "",
-		"https://chat.example.com/hooks/abc":           "warning: chat.example.com is not Slack's host",
-		"https://hooks.slack.com":                      "no webhook's path",
-		"https://hooks.slack.com/services/":            "no webhook's path",
-		"https://hooks.slack.com/services/T0/B0/":      "no webhook's path",
-		"https://hooks.slack.com/workflows/T0/A0/1/x":  "no webhook's path",
-		"https://chat.example.com/":                    "no path",
-		"http://hooks.slack.com/services/T0/B0/x":      "use https",
-		"ftp://hooks.slack.com/services/T0/B0/x":       "not a URL",
-		"hooks.slack.com/services/T0/B0/x":             "not a URL",
-		"https://hooks.slack.com/services/T0/B0/%zz":   "not a URL",
+		"https://chat.example.com/hooks/abc":           "warning /url chat.example.com is not Slack's host",
+		"https://hooks.slack.com":                      "/url no webhook's path",
+		"https://hooks.slack.com/services/":            "/url no webhook's path",
+		"https://hooks.slack.com/services/T0/B0/":      "/url no webhook's path",
+		"https://hooks.slack.com/workflows/T0/A0/1/x":  "/url no webhook's path",
+		"https://chat.example.com/":                    "/url no path",
+		"http://hooks.slack.com/services/T0/B0/x":      "/url use https",
+		"ftp://hooks.slack.com/services/T0/B0/x":       "/url not a URL",
+		"hooks.slack.com/services/T0/B0/x":             "/url not a URL",
+		"https://hooks.slack.com/services/T0/B0/%zz":   "/url not a URL",
 	} {
-		target, _ := json.Marshal(settings{URL: url})
-		d, problems := New().Open(plugin.Settings{Target: target, Masker: &relay.Masker{}})
-		got := ""
-		for _, p := range problems {
-			if p.Warning {
-				got = "warning: "
-			}
-			got += p.Message
-			if p.Pointer != "/url" {
-				t.Errorf("%s: pointer %q", url, p.Pointer)
-			}
+		d, problems := plugintest.TryOpen(New(), settings{URL: url})
+		if usable := want == "" || strings.HasPrefix(want, "warning"); (d != nil) != usable {
+			t.Errorf("%s: destination %v", url, d)
 		}
-		usable := want == "" || strings.HasPrefix(want, "warning")
-		if (d != nil) != usable || want == "" && got != "" || !strings.Contains(got, want) {
-			t.Errorf("%s: got %q, destination %v; want %q", url, got, d != nil, want)
-		}
-		if strings.Contains(got, "/services/T0/B0/x") || strings.Contains(got, "%zz") {
-			t.Errorf("%s: the problem shows the URL: %q", url, got)
-		}
+		plugintest.CheckProblems(t, url, problems, want)
+		plugintest.NoSecrets(t, problems, "/services/T0/B0/x", "%zz")
 	}
 }
 
@@ -353,104 +306,35 @@ func TestVerdicts(t *testing.T) {
 		}
 		rows = append(rows, row{status, token, want}, row{400, token, want}, row{status, token + "\n", want})
 	}
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json; charset=utf-8" || r.URL.Path != "/services/T1/B1/x" {
-			t.Errorf("got %s %s %q", r.Method, r.URL, r.Header.Get("Content-Type"))
+	v := plugintest.NewVendor(t)
+	v.Handle(slacktest.Webhook, "POST /services/T1/B1/x", nil)
+	d := open(t, v.URL+"/services/T1/B1/x")
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Body: r.body, Verdict: r.verdict, Probe: r.status/100 == 3}
+		if r.status == 429 {
+			reply.Headers, reply.Wait = []string{"Retry-After", "30"}, 30*time.Second
 		}
-		if now.status == 429 {
-			w.Header().Set("Retry-After", "30")
-		}
-		if now.status/100 == 3 {
-			w.Header().Set("Location", "https://example.com/%zz")
-		}
-		w.WriteHeader(now.status)
-		_, _ = w.Write([]byte(now.body))
-	}))
-	defer receiver.Close()
-	d := open(t, receiver.URL+"/services/T1/B1/x")
-	for _, now = range rows {
-		req, err := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := d.Send(t.Context(), &plugin.Delivery{}, req)
-		if got.Verdict != now.verdict {
-			t.Errorf("%d %q: got %s (%s), want %s", now.status, now.body, got.Verdict, got.Error, now.verdict)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %q: error %q", now.status, now.body, got.Error)
-		}
-		if got.Probe && now.status/100 != 3 {
-			t.Errorf("%d %q: a dead webhook may be probed", now.status, now.body)
-		}
-		if now.status == 429 && got.RetryAfter.Seconds() != 30 {
-			t.Errorf("wait %s", got.RetryAfter)
-		}
-		if got.Response == nil || got.Response.Status != now.status {
-			t.Errorf("%d: response %+v", now.status, got.Response)
+		v.Fail(slacktest.Webhook, "", 1, reply.ServeHTTP)
+		reply.Check(t, plugintest.Send(t, d, &plugin.Delivery{}, relay.Rendered{Text: "x"}))
+	}
+	for _, c := range v.Calls("") {
+		if contentType := c.Header.Get("Content-Type"); contentType != "application/json; charset=utf-8" {
+			t.Errorf("got %q", contentType)
 		}
 	}
 }
 
 func TestNothingLeaks(t *testing.T) {
 	const secret = "S3cretTokenOfTheHook"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	url := receiver.URL + "/services/T1/B1/" + secret
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path:    "/services/T1/B1/" + secret,
+		Open:    func(url string) plugin.Destination { return open(t, url) },
+		Secrets: []string{secret},
+		Answers: map[string]http.HandlerFunc{"with a code": func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(400)
-			_, _ = w.Write([]byte("no_text for " + url + " and " + r.URL.Path))
-		},
-		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Request-Id", secret)
-			w.Header().Set("Location", url)
-			w.WriteHeader(302)
-		},
-		"connection broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = conn.Write([]byte("GARBAGE " + url + "\r\n\r\n"))
-			conn.Close()
-		},
-	} {
-		answer.Store(&a)
-		d := open(t, url)
-		req, err := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "see " + url})
-		if err != nil {
-			t.Fatal(err)
-		}
-		noSecret(t, name, d.Send(t.Context(), &plugin.Delivery{}, req), secret)
-	}
-	receiver.Close()
-	d := open(t, url)
-	req, _ := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
-	report := d.Send(t.Context(), &plugin.Delivery{}, req)
-	noSecret(t, "refused", report, secret)
-	if report.Verdict != relay.Temporary {
-		t.Errorf("refused: got %s", report.Verdict)
-	}
-	if want := receiver.URL + "/<secret>"; report.Request.URL != want {
-		t.Errorf("got %q, want %q", report.Request.URL, want)
-	}
-}
-
-func noSecret(t *testing.T, name string, report relay.Report, secret string) {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(report); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(b.String(), secret) {
-		t.Errorf("%s: the report shows the secret: %s", name, b.String())
-	}
-	if !strings.Contains(b.String(), relay.SecretText) {
-		t.Errorf("%s: nothing was masked: %s", name, b.String())
-	}
+			fmt.Fprintf(w, "no_text for http://%s%s and %s", r.Host, r.RequestURI, r.URL.Path)
+		}},
+	})
 }
 
 func BenchmarkCompose(b *testing.B) {

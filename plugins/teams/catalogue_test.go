@@ -1,12 +1,12 @@
 package teams
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/scripts/scriptstest"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 // TestCatalogue composes what the shipped templates make of every event type.
@@ -14,6 +14,6 @@ func TestCatalogue(t *testing.T) {
 	scriptstest.Catalogue(t, "teams", "", func(t *testing.T, name string, _ *plugin.Delivery, r relay.Rendered) {
 		body := compose(t, r)
 		refuse(t, body)
-		golden(t, filepath.Join("catalogue", name), body)
+		plugintest.Golden(t, "catalogue/"+name, body, *update)
 	})
 }

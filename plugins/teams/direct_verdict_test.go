@@ -175,51 +175,11 @@ func TestConnectorVerdicts(t *testing.T) {
 	}
 }
 
-// TestTooFast: each step's refusal is temporary, and says how long to wait.
-func TestTooFast(t *testing.T) {
-	for _, step := range teamstest.New(t).Steps() {
-		for name, fail := range map[string]func(v *teamstest.Vendor){
-			"Throttle": func(v *teamstest.Vendor) { v.Throttle(step, 1) }, "Break": func(v *teamstest.Vendor) { v.Break(step, "", 1) },
-		} {
-			v := vendor(t)
-			d := openBot(t, v)
-			fail(v)
-			all := func() relay.Report {
-				if m := resolve(t, d, "ann@contoso.com")[0]; m.User == "" {
-					return m.Report
-				}
-				return deliver(t, d, annID)
-			}
-			got := all()
-			if want := map[string]time.Duration{"Throttle": time.Second}[name]; got.Verdict != relay.Temporary || got.RetryAfter != want || len(v.Direct()) != 0 {
-				t.Errorf("%s %s: got %+v", name, step, got)
-			}
-			if got := all(); got.Verdict != relay.Delivered || len(v.Direct()) != 1 {
-				t.Errorf("%s %s: afterwards: %+v", name, step, got)
-			}
-		}
-	}
-}
+func TestSteps(t *testing.T) { plugintest.CheckSteps(t, reachAnn, time.Second) }
 
-// TestNoAnswer: only the step that sends leaves anything open.
-func TestNoAnswer(t *testing.T) {
-	for _, step := range teamstest.New(t).Steps() {
-		v := vendor(t)
-		d := openBot(t, v)
-		// More than once: net/http repeats a GET that meets a closed connection.
-		v.Fail(step, "", 9, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-		got := resolve(t, d, "ann@contoso.com")[0].Report
-		if got.Verdict == "" {
-			got = deliver(t, d, annID)
-		}
-		want := relay.Temporary
-		if step == teamstest.Activity {
-			want = relay.Ambiguous
-		}
-		if got.Verdict != want || got.Error == "" || got.Response != nil {
-			t.Errorf("%s: got %+v", step, got)
-		}
-	}
+// TestNoConnection: what could not be sent leaves nothing open, in the last
+// step too.
+func TestNoConnection(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	v := vendor(t)
@@ -246,29 +206,14 @@ func TestDirectLeaksNothing(t *testing.T) {
 	}
 	for _, step := range append(teamstest.New(t).Steps(), teamstest.ByMail) {
 		for _, status := range []int{200, 400, 401, 403, 404, 409, 429, 500} {
-			v := vendor(t)
-			d := openBot(t, v)
-			v.Fail(step, "", 1, echo(status))
-			for _, m := range resolve(t, d, "ann@contoso.com", "nobody@contoso.com") {
-				noToken(t, step, m.Report)
-			}
-			noToken(t, step, deliver(t, d, annID))
-			for _, p := range d.(plugin.Prober).Probe(t.Context()) {
-				noToken(t, step, relay.Report{Error: p.Message})
-			}
-		}
-	}
-}
-
-func noToken(t *testing.T, step string, report relay.Report) {
-	t.Helper()
-	b, err := json.Marshal(report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, secret := range []string{teamstest.Secret, "s3C~ret.Of-The_App%2F", "eyJ0eXAiOiJKV1Qi"} {
-		if strings.Contains(string(b), secret) {
-			t.Fatalf("%s: the report shows a secret: %s", step, b)
+			t.Run(fmt.Sprint(step, ", ", status), func(t *testing.T) {
+				v := vendor(t)
+				d := openBot(t, v)
+				v.Fail(step, "", 1, echo(status))
+				plugintest.NoSecrets(t, resolve(t, d, "ann@contoso.com", "nobody@contoso.com"), secrets()...)
+				plugintest.NoSecrets(t, deliver(t, d, annID), secrets()...)
+				plugintest.NoSecrets(t, d.(plugin.Prober).Probe(t.Context()), secrets()...)
+			})
 		}
 	}
 }

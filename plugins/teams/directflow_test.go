@@ -2,7 +2,6 @@ package teams
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,7 +63,7 @@ func TestDirectFlow(t *testing.T) {
 	if r := deliver(t, d, "ann@contoso.com"); r.Verdict != relay.DestinationRefused || r.Probe {
 		t.Errorf("got %+v", r)
 	}
-	noSecret(t, "flow", deliver(t, d, "ann@contoso.com"), teamstest.Signature)
+	plugintest.Masked(t, deliver(t, d, "ann@contoso.com"), teamstest.Signature)
 }
 
 // directMessages are composed for both ways to a person.
@@ -97,7 +96,7 @@ func TestGoldenDirect(t *testing.T) {
 			if r.Native == nil {
 				refuse(t, first.Body)
 			}
-			golden(t, filepath.Join("direct", kind+"_"+name), first.Body)
+			plugintest.Golden(t, "direct/"+kind+"_"+name, first.Body, *update)
 		}
 	}
 	if req, _ := bot.Compose(delivery(annID, 1), relay.Rendered{Text: "x"}); req.URL != v.URL+"/teams/v3/conversations/%7Bchat%7D/activities" || req.Method != "POST" || req.Header.Get("Authorization") != "" {

@@ -1,17 +1,15 @@
 package teams
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -22,14 +20,7 @@ const hook = "https://0123456789abcdef.05.environment.api.powerplatform.com:443/
 // open makes the destination of a flow's URL.
 func open(t testing.TB, url string) plugin.Destination {
 	t.Helper()
-	target, _ := json.Marshal(settings{URL: url})
-	d, problems := New().Open(plugin.Settings{Destination: "dba", Entry: "teams", Target: target, Masker: &relay.Masker{}})
-	for _, p := range problems {
-		if !p.Warning {
-			t.Fatalf("open: %s %s", p.Pointer, p.Message)
-		}
-	}
-	return d
+	return plugintest.Open(t, New(), settings{URL: url})
 }
 
 func compose(t testing.TB, r relay.Rendered) []byte {
@@ -95,33 +86,8 @@ func TestGolden(t *testing.T) {
 			if r.Native == nil {
 				refuse(t, body)
 			}
-			golden(t, strings.ReplaceAll(name, " ", "_"), body)
+			plugintest.Golden(t, strings.ReplaceAll(name, " ", "_"), body, *update)
 		})
-	}
-}
-
-func golden(t *testing.T, name string, body []byte) {
-	t.Helper()
-	var got bytes.Buffer
-	if err := json.Indent(&got, body, "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	got.WriteByte('\n')
-	file := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("%s: got:\n%s\nwant:\n%s", name, got.String(), want)
 	}
 }
 
@@ -131,42 +97,29 @@ func TestURL(t *testing.T) {
 		strings.Replace(hook, ":443", "", 1) + "#x": "",
 		"http://127.0.0.1:99/x":                     "",
 		"http://[::1]:99/workflows/1?sig=x":         "",
-		"https://prod-12.westeurope.logic.azure.com:443/workflows/1/triggers/manual/paths/invoke?api-version=2016-06-01&sig=aB3": "warning: URLs at logic.azure.com end",
-		"https://flows.example.com/x?sig=aB3":                                  "warning: flows.example.com is not a host",
-		"https://evil-api.powerplatform.com.example.com/x?sig=aB3":             "warning: evil-api",
-		strings.Split(hook, "&sig")[0]:                                         "has no sig; set the trigger's \"Who can trigger the flow?\" to Anyone",
-		strings.Replace(hook, "sig=aB3-dE6_gH9jKl", "sig=", 1):                 "has no sig",
-		"https://prod-12.westeurope.logic.azure.com/workflows/1/triggers":      "has no sig",
-		"https://contoso.webhook.office.com/webhookb2/1@2/IncomingWebhook/3/4": "contoso.webhook.office.com is an Office 365 connector, which Microsoft retires; in Teams open",
-		"https://CONTOSO.webhook.office.com/webhookb2/1@2/IncomingWebhook/3/4": "Office 365 connector",
-		"https://outlook.office.com/webhook/1@2/IncomingWebhook/3/4":           "Office 365 connector",
-		"https://outlook.office365.com/webhook/1":                              "Office 365 connector",
-		"https://0123.05.environment.api.powerplatform.com/?sig=aB3":           "no path",
-		"https://flows.example.com":                                            "no path",
-		strings.Replace(hook, "https:", "http:", 1):                            "use https",
-		"ftp://x.api.powerplatform.com/x?sig=aB3":                              "not a URL",
-		"x.api.powerplatform.com/x?sig=aB3":                                    "not a URL",
-		"https://x.api.powerplatform.com/%zz?sig=aB3":                          "not a URL",
+		"https://prod-12.westeurope.logic.azure.com:443/workflows/1/triggers/manual/paths/invoke?api-version=2016-06-01&sig=aB3": "warning /url URLs at logic.azure.com end",
+		"https://flows.example.com/x?sig=aB3":                                  "warning /url flows.example.com is not a host",
+		"https://evil-api.powerplatform.com.example.com/x?sig=aB3":             "warning /url evil-api",
+		strings.Split(hook, "&sig")[0]:                                         "/url has no sig; set the trigger's \"Who can trigger the flow?\" to Anyone",
+		strings.Replace(hook, "sig=aB3-dE6_gH9jKl", "sig=", 1):                 "/url has no sig",
+		"https://prod-12.westeurope.logic.azure.com/workflows/1/triggers":      "/url has no sig",
+		"https://contoso.webhook.office.com/webhookb2/1@2/IncomingWebhook/3/4": "/url contoso.webhook.office.com is an Office 365 connector, which Microsoft retires; in Teams open",
+		"https://CONTOSO.webhook.office.com/webhookb2/1@2/IncomingWebhook/3/4": "/url Office 365 connector",
+		"https://outlook.office.com/webhook/1@2/IncomingWebhook/3/4":           "/url Office 365 connector",
+		"https://outlook.office365.com/webhook/1":                              "/url Office 365 connector",
+		"https://0123.05.environment.api.powerplatform.com/?sig=aB3":           "/url no path",
+		"https://flows.example.com":                                            "/url no path",
+		strings.Replace(hook, "https:", "http:", 1):                            "/url use https",
+		"ftp://x.api.powerplatform.com/x?sig=aB3":                              "/url not a URL",
+		"x.api.powerplatform.com/x?sig=aB3":                                    "/url not a URL",
+		"https://x.api.powerplatform.com/%zz?sig=aB3":                          "/url not a URL",
 	} {
-		target, _ := json.Marshal(settings{URL: url})
-		d, problems := New().Open(plugin.Settings{Target: target, Masker: &relay.Masker{}})
-		got := ""
-		for _, p := range problems {
-			if p.Warning {
-				got = "warning: "
-			}
-			got += p.Message
-			if p.Pointer != "/url" {
-				t.Errorf("%s: pointer %q", url, p.Pointer)
-			}
+		d, problems := plugintest.TryOpen(New(), settings{URL: url})
+		if usable := want == "" || strings.HasPrefix(want, "warning"); (d != nil) != usable {
+			t.Errorf("%s: destination %v", url, d)
 		}
-		usable := want == "" || strings.HasPrefix(want, "warning")
-		if (d != nil) != usable || want == "" && got != "" || !strings.Contains(got, want) {
-			t.Errorf("%s: got %q, destination %v; want %q", url, got, d != nil, want)
-		}
-		if strings.Contains(got, "aB3") || strings.Contains(got, "%zz") {
-			t.Errorf("%s: the problem shows the URL: %q", url, got)
-		}
+		plugintest.CheckProblems(t, url, problems, want)
+		plugintest.NoSecrets(t, problems, "aB3", "%zz")
 	}
 }
 

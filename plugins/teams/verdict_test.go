@@ -1,27 +1,22 @@
 package teams
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/teams/teamstest"
 )
 
 func send(t *testing.T, d plugin.Destination, r relay.Rendered) relay.Report {
 	t.Helper()
-	req, err := d.Compose(&plugin.Delivery{}, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.Send(t.Context(), &plugin.Delivery{}, req)
+	return plugintest.Send(t, d, &plugin.Delivery{}, r)
 }
 
 // TestDelivers sends every kind of message to a receiver that refuses what a
@@ -86,89 +81,31 @@ func TestVerdicts(t *testing.T) {
 		r.status = 400
 		rows = append(rows, r)
 	}
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch now.status {
-		case 429, 503:
-			w.Header().Set("Retry-After", "2.128")
-		case 302, 308:
-			w.Header().Set("Location", "https://example.com/%zz")
+	v := plugintest.NewVendor(t)
+	v.Handle(teamstest.Flow, "POST /workflows/1", nil)
+	d := open(t, v.URL+"/workflows/1?sig=aB3")
+	for _, r := range rows {
+		reply := plugintest.Reply{Status: r.status, Body: r.body, Verdict: r.verdict, Probe: r.probe}
+		if r.status == 429 || r.status == 503 {
+			reply.Headers, reply.Wait = []string{"Retry-After", "2.128"}, 2128*time.Millisecond
 		}
-		w.WriteHeader(now.status)
-		_, _ = w.Write([]byte(now.body))
-	}))
-	defer receiver.Close()
-	d := open(t, receiver.URL+"/workflows/1?sig=aB3")
-	for _, now = range rows {
-		got := send(t, d, relay.Rendered{Text: "x"})
-		if got.Verdict != now.verdict || got.Probe != now.probe {
-			t.Errorf("%d %q: got %s, probe %v (%s); want %s, %v", now.status, now.body, got.Verdict, got.Probe, got.Error, now.verdict, now.probe)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %q: error %q", now.status, now.body, got.Error)
-		}
-		if waits := now.status == 429 || now.status == 503; (got.RetryAfter == 2128*time.Millisecond) != waits {
-			t.Errorf("%d: wait %s", now.status, got.RetryAfter)
-		}
-		if got.Response == nil || got.Response.Status != now.status {
-			t.Errorf("%d: response %+v", now.status, got.Response)
-		}
+		v.Fail(teamstest.Flow, "", 1, reply.ServeHTTP)
+		reply.Check(t, send(t, d, relay.Rendered{Text: "x"}))
 	}
 }
 
 func TestNothingLeaks(t *testing.T) {
 	const secret = "S3cretSignature_OfTheFlow-Q"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	url := receiver.URL + "/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=" + secret
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(400)
-			_, _ = w.Write([]byte(`{"error":{"code":"` + secret + `","message":"bad ` + url + " " + r.URL.String() + `"}}`))
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path:    "/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=" + secret,
+		Open:    func(url string) plugin.Destination { return open(t, url) },
+		Secrets: []string{secret},
+		Answers: map[string]http.HandlerFunc{
+			"with a code": func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(400)
+				fmt.Fprintf(w, `{"error":{"code":%q,"message":"bad http://%s%s"}}`, secret, r.Host, r.RequestURI)
+			},
+			"in the receipt": plugintest.Answer(202, "", "X-Ms-Workflow-Run-Id", secret),
 		},
-		"in the receipt": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Ms-Workflow-Run-Id", secret)
-			w.WriteHeader(202)
-		},
-		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Ms-Request-Id", secret)
-			w.Header().Set("Location", url)
-			w.WriteHeader(302)
-		},
-		"connection broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = conn.Write([]byte("GARBAGE " + url + "\r\n\r\n"))
-			conn.Close()
-		},
-	} {
-		answer.Store(&a)
-		noSecret(t, name, send(t, open(t, url), relay.Rendered{Text: "see " + secret}), secret)
-	}
-	receiver.Close()
-	report := send(t, open(t, url), relay.Rendered{Text: "x"})
-	noSecret(t, "refused", report, secret)
-	if report.Verdict != relay.Temporary {
-		t.Errorf("refused: got %s", report.Verdict)
-	}
-	if want := receiver.URL + "/<secret>"; report.Request.URL != want {
-		t.Errorf("got %q, want %q", report.Request.URL, want)
-	}
-}
-
-func noSecret(t *testing.T, name string, report relay.Report, secret string) {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(report); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(b.String(), secret) {
-		t.Errorf("%s: the report shows the secret: %s", name, b.String())
-	}
-	if !strings.Contains(b.String(), relay.SecretText) {
-		t.Errorf("%s: nothing was masked: %s", name, b.String())
-	}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 func TestAccount(t *testing.T) {
@@ -67,7 +68,7 @@ func TestAccountKey(t *testing.T) {
 
 // Without a URL there is no channel, which direct messages can do without.
 func TestNoChannel(t *testing.T) {
-	d, problems := tryOpen("")
+	d, problems := plugintest.TryOpen(New(), settings{})
 	if d != nil || len(problems) != 1 || !problems[0].NoChannel || problems[0].Warning || problems[0].Pointer != "" || !strings.Contains(problems[0].Message, "url is missing") {
 		t.Errorf("got %v, %+v", d, problems)
 	}

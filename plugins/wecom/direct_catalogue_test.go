@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/internal/scripts/scriptstest"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 	"github.com/relay-sidecar/relay/plugin/render"
 	"github.com/relay-sidecar/relay/templates"
 )
@@ -39,8 +39,9 @@ func TestDirectCatalogue(t *testing.T) {
 				if fault != nil {
 					t.Fatal(fault)
 				}
-				goldenDirect(t, filepath.Join("catalogue", name), out.Rendered)
-				if body := string(sendBody(t, out.Rendered)); strings.Contains(body, "Carol") || !strings.Contains(body, "Bob") {
+				body := sendBody(t, out.Rendered)
+				plugintest.Golden(t, "direct/catalogue/"+name, body, *update)
+				if strings.Contains(string(body), "Carol") || !strings.Contains(string(body), "Bob") {
 					t.Errorf("it does not speak to Bob alone: %s", body)
 				}
 			})

@@ -1,17 +1,15 @@
 package wecom
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 	"github.com/relay-sidecar/relay/plugins/wecom/wecomtest"
 )
 
@@ -27,36 +25,13 @@ func sendBody(t testing.TB, made relay.Rendered) []byte {
 	return body
 }
 
-func goldenDirect(t *testing.T, file string, made relay.Rendered) {
-	t.Helper()
-	var got bytes.Buffer
-	if err := json.Indent(&got, sendBody(t, made), "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	got.WriteByte('\n')
-	file = filepath.Join("testdata", "direct", file+".json")
-	if *update {
-		_ = os.MkdirAll(filepath.Dir(file), 0o755)
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)
-	}
-}
-
 func TestDirectGolden(t *testing.T) {
 	for _, name := range []string{"approval", "by-phone", "title", "hostile", "string"} {
-		t.Run(name, func(t *testing.T) { goldenDirect(t, name, messages()[name]) })
+		t.Run(name, func(t *testing.T) { plugintest.Golden(t, "direct/"+name, sendBody(t, messages()[name]), *update) })
 	}
 	t.Run("native", func(t *testing.T) {
-		goldenDirect(t, "native", relay.Rendered{Native: json.RawMessage(
-			`{"msgtype":"textcard","textcard":{"title":"Approval","description":"<div class=\"gray\">add index</div>","url":"https://bb.example.com/issues/101?a=<b>"},"safe":0}`)})
+		plugintest.Golden(t, "direct/native", sendBody(t, relay.Rendered{Native: json.RawMessage(
+			`{"msgtype":"textcard","textcard":{"title":"Approval","description":"<div class=\"gray\">add index</div>","url":"https://bb.example.com/issues/101?a=<b>"},"safe":0}`)}), *update)
 	})
 }
 
@@ -81,7 +56,7 @@ func TestDirectIsTaken(t *testing.T) {
 		}
 	}
 	for name, made := range all {
-		got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, made)
+		got := send(t, d, plugin.Delivery{User: "Ann01"}, made)
 		if got.Verdict != relay.Delivered {
 			t.Errorf("%s: got %+v", name, got)
 			continue

@@ -1,9 +1,7 @@
 package wecom
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -30,11 +28,25 @@ func directSettings(entry string) plugin.Settings {
 // reach opens what reaches people at a stand-in, with an entry changed.
 func reach(t testing.TB, v *wecomtest.Vendor, change ...string) plugin.Direct {
 	t.Helper()
-	d, problems := New().OpenDirect(directSettings(strings.NewReplacer(change...).Replace(v.Entry())))
+	return openDirect(t, New(), strings.NewReplacer(change...).Replace(v.Entry()))
+}
+
+func openDirect(t testing.TB, p *Provider, entry string) plugin.Direct {
+	t.Helper()
+	d, problems := p.OpenDirect(directSettings(entry))
 	if d == nil || len(problems) > 0 {
 		t.Fatalf("got %v, %+v", d, problems)
 	}
 	return d
+}
+
+// reachAnn is a stand-in that knows Ann, and how to reach her.
+func reachAnn(t testing.TB) plugintest.Reach {
+	v, p := vendor(t), New()
+	return plugintest.Reach{
+		Vendor: v, Open: func() plugin.Direct { return openDirect(t, p, v.Entry()) },
+		User: "Ann01", Person: relay.Person{Name: "Ann", Email: "ann@example.com"}, MatchBy: plugin.ByEmail, Secrets: secrets(),
+	}
 }
 
 // vendor knows Ann by email, and Bob by phone.
@@ -50,18 +62,14 @@ func vendor(t testing.TB) *wecomtest.Vendor {
 func plainly(s string) relay.Rendered { return relay.Rendered{Text: s} }
 
 // send makes one attempt.
-func send(t testing.TB, ctx context.Context, d plugin.Direct, delivery plugin.Delivery, made relay.Rendered) relay.Report {
+func send(t testing.TB, d plugin.Direct, delivery plugin.Delivery, made relay.Rendered) relay.Report {
 	t.Helper()
 	delivery.Direct, delivery.Attempt = true, max(delivery.Attempt, 1)
 	if delivery.ID == "" {
 		delivery.ID = deliveryID
 	}
-	r, err := d.Compose(&delivery, made)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := d.Send(ctx, &delivery, r)
-	noTokens(t, got)
+	got := plugintest.Send(t, d, &delivery, made)
+	plugintest.NoSecrets(t, got, secrets()...)
 	return got
 }
 
@@ -71,24 +79,13 @@ func resolve(t testing.TB, d plugin.Direct, by string, people ...relay.Person) [
 	if len(got) != len(people) {
 		t.Fatalf("%d answers for %d people", len(got), len(people))
 	}
-	for _, m := range got {
-		noTokens(t, m.Report)
-	}
+	plugintest.NoSecrets(t, got, secrets()...)
 	return got
 }
 
-// noTokens: what is secret stands in queries and bodies, of which the log shows
-// none unmasked. Tokens have the form that only the stand-in gives them.
-func noTokens(t testing.TB, r relay.Report) {
-	t.Helper()
-	raw, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text := string(raw); strings.Contains(text, wecomtest.Secret) || wecomtest.Token.MatchString(text) {
-		t.Errorf("the report shows a secret: %s", text)
-	}
-}
+// secrets are what stands in queries and bodies, of which the log shows none
+// unmasked.
+func secrets() []string { return []string{wecomtest.Secret, plugintest.TokenPart} }
 
 func steps(v *wecomtest.Vendor) []string {
 	var names []string
@@ -111,7 +108,7 @@ func TestDirectMessage(t *testing.T) {
 	if m.Request.URL != v.URL+"/cgi-bin/user/get_userid_by_email?<secret>" || m.Request.Body != `{"email":"Ann@example.com","email_type":1}` {
 		t.Errorf("request %+v", m.Request)
 	}
-	got := send(t, t.Context(), d, plugin.Delivery{User: m.User}, plainly("hello"))
+	got := send(t, d, plugin.Delivery{User: m.User}, plainly("hello"))
 	if got.Verdict != relay.Delivered || got.Receipt == "" || got.Error != "" || len(got.Steps) != 0 {
 		t.Errorf("got %+v", got)
 	}
@@ -224,15 +221,15 @@ func TestResolvePartly(t *testing.T) {
 func TestExplicitID(t *testing.T) {
 	v := vendor(t)
 	d := reach(t, v)
-	if got := send(t, t.Context(), d, plugin.Delivery{User: "ANN01"}, plainly("hi")); got.Verdict != relay.Delivered {
+	if got := send(t, d, plugin.Delivery{User: "ANN01"}, plainly("hi")); got.Verdict != relay.Delivered {
 		t.Errorf("got %+v", got)
 	}
-	if got := send(t, t.Context(), d, plugin.Delivery{User: "nobody"}, plainly("hi")); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "81013") {
+	if got := send(t, d, plugin.Delivery{User: "nobody"}, plainly("hi")); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "81013") {
 		t.Errorf("got %+v", got)
 	}
 	before := len(v.Calls(""))
 	for _, id := range []string{"", "@all", "ann01|bob", "张三", "a b", strings.Repeat("a", 65)} {
-		got := send(t, t.Context(), d, plugin.Delivery{User: id}, plainly("hi"))
+		got := send(t, d, plugin.Delivery{User: id}, plainly("hi"))
 		if got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "ids.wecom") {
 			t.Errorf("%q: got %+v", id, got)
 		}
@@ -242,51 +239,14 @@ func TestExplicitID(t *testing.T) {
 	}
 }
 
-// A token that ended early is replaced, for the look-up and for the message,
-// and the old one is not used again.
-func TestTokenEnds(t *testing.T) {
-	v := vendor(t)
-	d := reach(t, v)
-	ann := relay.Person{Email: "ann@example.com"}
-	resolve(t, d, plugin.ByEmail, ann)
-	v.Expire()
-	m := resolve(t, d, plugin.ByEmail, ann)[0]
-	if m.User != "Ann01" || len(m.Steps) != 2 || m.Steps[1].Name != "gettoken" {
-		t.Errorf("got %+v", m)
-	}
-	v.Expire()
-	got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
-	if got.Verdict != relay.Delivered || len(got.Steps) != 2 || got.Steps[0].Name != "message/send" || len(v.Direct()) != 1 {
-		t.Errorf("got %+v", got)
-	}
-	if n := len(v.Calls(wecomtest.GetToken)); n != 3 {
-		t.Errorf("%d tokens", n)
-	}
-}
-
-// Every code that says so is answered with one new token, then with a pause.
-func TestTokenIsBad(t *testing.T) {
+// Every code that says that a token ended early is answered with a new one,
+// once, for the look-up and for the message; then with a pause.
+func TestTokens(t *testing.T) {
+	var refusals []http.HandlerFunc
 	for _, code := range []int{40014, 41001, 42001} {
-		for _, step := range []string{wecomtest.ByEmail, wecomtest.Send} {
-			for times, want := range map[int]bool{1: true, 2: false} {
-				v := vendor(t)
-				d := reach(t, v)
-				v.Fail(step, "", times, wecomtest.Code(code, "token"))
-				var got relay.Report
-				if step == wecomtest.Send {
-					got = send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
-				} else {
-					got = resolve(t, d, plugin.ByEmail, relay.Person{Email: "ann@example.com"})[0].Report
-				}
-				if refused := got.Verdict == relay.DestinationRefused; refused == want || got.Probe {
-					t.Errorf("%d, %s, %d times: got %+v", code, step, times, got)
-				}
-				if calls, tokens := len(v.Calls(step)), len(v.Calls(wecomtest.GetToken)); calls != 2 || tokens != 2 {
-					t.Errorf("%d, %s, %d times: %d calls, %d tokens", code, step, times, calls, tokens)
-				}
-			}
-		}
+		refusals = append(refusals, wecomtest.Code(code, "token"))
 	}
+	plugintest.CheckTokens(t, reachAnn, map[string][]http.HandlerFunc{wecomtest.ByEmail: refusals, wecomtest.Send: refusals})
 }
 
 // However many ask, a refused secret is tried once: more would ban the address.
@@ -296,7 +256,7 @@ func TestSecretIsRefused(t *testing.T) {
 		"wrong corp":   func(v *wecomtest.Vendor) plugin.Direct { return reach(t, v, wecomtest.CorpID, "wwffffffffffffffff") },
 		"revoked": func(v *wecomtest.Vendor) plugin.Direct {
 			d := reach(t, v)
-			send(t, t.Context(), d, plugin.Delivery{User: "bob"}, plainly("before"))
+			send(t, d, plugin.Delivery{User: "bob"}, plainly("before"))
 			v.Revoke()
 			return d
 		},
@@ -307,7 +267,7 @@ func TestSecretIsRefused(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 16 {
 			all.Go(func() {
-				got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, plainly(fmt.Sprint(i)))
+				got := send(t, d, plugin.Delivery{User: "Ann01"}, plainly(fmt.Sprint(i)))
 				if got.Verdict != relay.DestinationRefused || got.Probe || !strings.HasPrefix(got.Error, "wecom answered 400") {
 					t.Errorf("%s: got %+v", name, got)
 				}
@@ -341,7 +301,7 @@ func TestTokenIsShared(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 16 {
 			all.Go(func() {
-				if got := send(t, t.Context(), both[i%2], plugin.Delivery{User: "Ann01", ID: fmt.Sprintf("%08d", i)}, plainly("hi")); got.Verdict != relay.Delivered {
+				if got := send(t, both[i%2], plugin.Delivery{User: "Ann01", ID: fmt.Sprintf("%08d", i)}, plainly("hi")); got.Verdict != relay.Delivered {
 					t.Errorf("got %+v", got)
 				}
 			})
@@ -355,7 +315,7 @@ func TestTokenIsShared(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 16 {
 		all.Go(func() {
-			send(t, t.Context(), both[i%2], plugin.Delivery{User: "bob", ID: fmt.Sprintf("%08d", i)}, plainly("hi"))
+			send(t, both[i%2], plugin.Delivery{User: "bob", ID: fmt.Sprintf("%08d", i)}, plainly("hi"))
 		})
 	}
 	all.Wait()
@@ -369,7 +329,6 @@ func TestTokenIsShared(t *testing.T) {
 
 // What goes wrong at a step: too fast, busy, no answer.
 func TestSteps(t *testing.T) {
-	lost := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	for _, step := range []string{wecomtest.GetToken, wecomtest.ByEmail, wecomtest.Send} {
 		for name, c := range map[string]struct {
 			fail func(v *wecomtest.Vendor)
@@ -380,7 +339,7 @@ func TestSteps(t *testing.T) {
 			"limited":   {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, wecomtest.Code(45009, "limit")) }, relay.Temporary, time.Minute},
 			"429":       {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, plugintest.Answer(429, "", "Retry-After", "7")) }, relay.Temporary, 7 * time.Second},
 			"broken":    {func(v *wecomtest.Vendor) { v.Break(step, "", 1) }, relay.Temporary, 0},
-			"lost":      {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, lost) }, relay.Ambiguous, 0},
+			"lost":      {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, plugintest.Abort) }, relay.Ambiguous, 0},
 			"no JSON":   {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, plugintest.Answer(200, "<html>")) }, relay.Ambiguous, 0},
 			"502":       {func(v *wecomtest.Vendor) { v.Fail(step, "", 1, plugintest.Answer(502, "<html>")) }, relay.Temporary, 0},
 		} {
@@ -391,7 +350,7 @@ func TestSteps(t *testing.T) {
 				if m := resolve(t, d, plugin.ByEmail, relay.Person{Email: "ann@example.com"})[0]; m.User == "" {
 					return m.Report
 				}
-				return send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
+				return send(t, d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
 			}
 			want, wait := c.want, c.wait
 			if step != wecomtest.Send {
@@ -412,40 +371,28 @@ func TestSteps(t *testing.T) {
 
 // A message whose answer was lost is sent again as it was, and shown once.
 func TestLostAnswer(t *testing.T) {
-	v := vendor(t)
-	d := reach(t, v)
-	release := v.Hold("hello")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	done := make(chan relay.Report)
-	go func() { done <- send(t, ctx, d, plugin.Delivery{User: "Ann01"}, plainly("hello")) }()
-	for len(v.Direct()) == 0 {
-		select {
-		case got := <-done:
-			t.Fatalf("got %+v", got)
-		case <-time.After(time.Millisecond):
-		}
-	}
-	cancel(errors.New("timeout"))
-	if got := <-done; got.Verdict != relay.Ambiguous || got.DedupFor != 4*time.Hour {
+	r := reachAnn(t)
+	d := r.Open()
+	first := &plugin.Delivery{ID: deliveryID, Attempt: 1, User: "Ann01", Context: plugin.Context{Direct: true}}
+	if got := r.SendUnanswered(t, d, first, plainly("hello")); got.DedupFor != 4*time.Hour {
 		t.Errorf("got %+v", got)
 	}
-	release()
 	for attempt := 2; attempt < 4; attempt++ {
-		if got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01", Attempt: attempt}, plainly("hello")); got.Verdict != relay.Delivered {
+		if got := send(t, d, plugin.Delivery{User: "Ann01", Attempt: attempt}, plainly("hello")); got.Verdict != relay.Delivered {
 			t.Errorf("got %+v", got)
 		}
 	}
-	if n := len(v.Direct()); n != 1 {
+	if n := len(r.Vendor.Direct()); n != 1 {
 		t.Errorf("%d messages", n)
 	}
-	if got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01", ID: deliveryID + "0"}, plainly("hello")); got.Verdict != relay.Delivered || len(v.Direct()) != 2 {
-		t.Errorf("another delivery with the same text: got %+v, %d messages", got, len(v.Direct()))
+	if got := send(t, d, plugin.Delivery{User: "Ann01", ID: deliveryID + "0"}, plainly("hello")); got.Verdict != relay.Delivered || len(r.Vendor.Direct()) != 2 {
+		t.Errorf("another delivery with the same text: got %+v, %d messages", got, len(r.Vendor.Direct()))
 	}
 }
 
 func TestNoConnection(t *testing.T) {
 	d, _ := New().OpenDirect(directSettings(`{"corp_id":"ww1","agent_id":"7","secret":"aSecret-0123456789","api_base":"http://127.0.0.1:1/x/"}`))
-	got := send(t, t.Context(), d, plugin.Delivery{User: "ann"}, plainly("hi"))
+	got := send(t, d, plugin.Delivery{User: "ann"}, plainly("hi"))
 	if got.Verdict != relay.Temporary || got.Request.URL != "http://127.0.0.1:1/x/cgi-bin/gettoken?<secret>" {
 		t.Errorf("got %+v", got)
 	}

@@ -48,7 +48,7 @@ func TestDirectVerdicts(t *testing.T) {
 		v := vendor(t)
 		d := reach(t, v)
 		v.Fail(wecomtest.Send, "", 2, wecomtest.Code(code, "some words"))
-		got := send(t, t.Context(), d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
+		got := send(t, d, plugin.Delivery{User: "Ann01"}, plainly("hi"))
 		wait := time.Duration(0)
 		if code == 45009 {
 			wait = time.Minute
@@ -118,7 +118,7 @@ func TestDirectStatus(t *testing.T) {
 		v.Fail(wecomtest.Send, "", 2, answer)
 		v.Fail(wecomtest.ByEmail, "", 1, answer)
 		delivery := plugin.Delivery{User: "Ann01", Attempt: c.attempt}
-		sent, bare := send(t, t.Context(), d, delivery, plainly("hi")), send(t, t.Context(), d, delivery, relay.Rendered{Native: []byte(image)})
+		sent, bare := send(t, d, delivery, plainly("hi")), send(t, d, delivery, relay.Rendered{Native: []byte(image)})
 		m := resolve(t, d, plugin.ByEmail, relay.Person{Email: "ann@example.com"})[0]
 		if sent.Verdict != c.sent || bare.Verdict != c.bare || m.Verdict != c.looked || sent.Probe != c.probe || m.Probe != c.probe {
 			t.Errorf("%d %s: got %s, %s, %s (%s), want %s, %s, %s", c.status, c.body, sent.Verdict, bare.Verdict, m.Verdict, sent.Error, c.sent, c.bare, c.looked)

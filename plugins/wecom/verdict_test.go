@@ -1,83 +1,76 @@
 package wecom
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
+	"github.com/relay-sidecar/relay/plugins/wecom/wecomtest"
 )
 
-// row is an answer and what it means.
-type row struct {
-	status  int
-	body    string
-	attempt int
-	verdict relay.Verdict
-	wait    time.Duration
-	probe   bool
-}
+// retryAfter is what the answers with 429 have.
+var retryAfter = []string{"Retry-After", "30"}
 
-// rows are the vendor's documents as a table, and what stands in none.
-func rows() []row {
+// replies are the vendor's documents as a table, and what stands in none.
+func replies(t *testing.T) []plugintest.Reply {
 	const (
 		temporary = relay.Temporary
 		message   = relay.MessageRefused
 		target    = relay.DestinationRefused
 	)
-	rows := []row{
-		{status: 200, body: `{"errcode":0,"errmsg":"ok"}`, verdict: relay.Delivered},
-		{status: 200, body: ` {"errcode":"0","errmsg":"ok"}` + "\n", verdict: relay.Delivered},
-		{status: 200, body: ``, verdict: relay.Ambiguous},
-		{status: 200, body: `ok`, verdict: relay.Ambiguous},
-		{status: 200, body: `{}`, verdict: relay.Ambiguous},
-		{status: 200, body: `{"errcode":null}`, verdict: relay.Ambiguous},
-		{status: 200, body: `{"errcode":"ok"}`, verdict: relay.Ambiguous},
-		{status: 200, body: `<html>`, verdict: relay.Ambiguous},
-		{status: 201, body: `{"errcode":0}`, verdict: relay.Ambiguous},
-		{status: 204, verdict: relay.Ambiguous},
-		{status: 302, body: `{"errcode":0}`, verdict: target, probe: true},
-		{status: 400, verdict: message}, {status: 413, verdict: message},
-		{status: 403, verdict: target, probe: true},
-		{status: 429, verdict: temporary, wait: 30 * time.Second},
-		{status: 429, body: `{"errcode":45009}`, verdict: temporary, wait: time.Minute},
-		{status: 429, body: `{"errcode":45033}`, verdict: temporary, wait: 30 * time.Second},
-		{status: 500, verdict: relay.Ambiguous}, {status: 500, body: `{"errcode":0}`, verdict: relay.Ambiguous},
-		{status: 502, body: "<html>", verdict: relay.Ambiguous}, {status: 503, verdict: relay.Ambiguous},
-		{status: 200, body: `{"errcode":999999,"errmsg":"new"}`, attempt: 1, verdict: temporary},
-		{status: 200, body: `{"errcode":999999,"errmsg":"new"}`, attempt: 2, verdict: temporary},
-		{status: 200, body: `{"errcode":999999,"errmsg":"new"}`, attempt: 3, verdict: message},
+	rows := []plugintest.Reply{
+		{Status: 200, Body: `{"errcode":0,"errmsg":"ok"}`, Verdict: relay.Delivered},
+		{Status: 200, Body: ` {"errcode":"0","errmsg":"ok"}` + "\n", Verdict: relay.Delivered},
+		{Status: 200, Body: ``, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `ok`, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `{}`, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `{"errcode":null}`, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `{"errcode":"ok"}`, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `<html>`, Verdict: relay.Ambiguous},
+		{Status: 201, Body: `{"errcode":0}`, Verdict: relay.Ambiguous},
+		{Status: 204, Verdict: relay.Ambiguous},
+		{Status: 302, Body: `{"errcode":0}`, Verdict: target, Probe: true},
+		{Status: 400, Verdict: message}, {Status: 413, Verdict: message},
+		{Status: 403, Verdict: target, Probe: true},
+		{Status: 429, Headers: retryAfter, Verdict: temporary, Wait: 30 * time.Second},
+		{Status: 429, Headers: retryAfter, Body: `{"errcode":45009}`, Verdict: temporary, Wait: time.Minute},
+		{Status: 429, Headers: retryAfter, Body: `{"errcode":45033}`, Verdict: temporary, Wait: 30 * time.Second},
+		{Status: 500, Verdict: relay.Ambiguous}, {Status: 500, Body: `{"errcode":0}`, Verdict: relay.Ambiguous},
+		{Status: 502, Body: "<html>", Verdict: relay.Ambiguous}, {Status: 503, Verdict: relay.Ambiguous},
+		{Status: 200, Body: `{"errcode":999999,"errmsg":"new"}`, Attempt: 1, Verdict: temporary},
+		{Status: 200, Body: `{"errcode":999999,"errmsg":"new"}`, Attempt: 2, Verdict: temporary},
+		{Status: 200, Body: `{"errcode":999999,"errmsg":"new"}`, Attempt: 3, Verdict: message},
 	}
-	documented := map[int64]row{
-		-1: {verdict: temporary}, 6000: {verdict: temporary}, 45009: {verdict: temporary, wait: time.Minute}, 45033: {verdict: temporary}, 81026: {verdict: temporary},
-		93000: {verdict: target}, 93004: {verdict: target}, 93006: {verdict: target}, 93008: {verdict: target}, 49008: {verdict: target},
+	documented := map[int64]plugintest.Reply{
+		-1: {Verdict: temporary}, 6000: {Verdict: temporary}, 45009: {Verdict: temporary, Wait: time.Minute}, 45033: {Verdict: temporary}, 81026: {Verdict: temporary},
+		93000: {Verdict: target}, 93004: {Verdict: target}, 93006: {Verdict: target}, 93008: {Verdict: target}, 49008: {Verdict: target},
 	}
 	for _, code := range []int64{
 		40008, 40035, 40063, 41011, 41016, 41033, 44001, 44004, 40058, 40033, 40039, 45034, 40094, 40127,
 		40004, 40005, 40006, 40007, 40009, 40123, 45001, 40206, 45002, 45008, 40201, 40204, 82004,
 	} {
-		documented[code] = row{verdict: message}
+		documented[code] = plugintest.Reply{Verdict: message}
 	}
 	for code := int64(42027); code <= 42051; code++ {
-		documented[code] = row{verdict: message}
+		documented[code] = plugintest.Reply{Verdict: message}
 	}
 	for code := range codes() {
 		if _, ok := documented[code]; !ok {
-			rows = append(rows, row{body: fmt.Sprint("code ", code, " stands in no document")}) // fails below
+			t.Errorf("code %d stands in no document", code)
 		}
 	}
 	for code, r := range documented {
 		for _, form := range []string{`{"errcode":%d,"errmsg":"x"}`, `{"errmsg":"x","errcode":"%d"}`} {
-			for _, r.status = range []int{200, 400, 500} {
-				r.body = fmt.Sprintf(form, code)
+			for _, r.Status = range []int{200, 400, 500} {
+				r.Body = fmt.Sprintf(form, code)
 				rows = append(rows, r)
 			}
 		}
@@ -86,40 +79,16 @@ func rows() []row {
 }
 
 func TestVerdicts(t *testing.T) {
-	var now row
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.URL.RawQuery != "key=abc" || r.Header.Get("Content-Type") != "application/json; charset=utf-8" {
-			t.Errorf("got %s %s %q", r.Method, r.URL, r.Header.Get("Content-Type"))
-		}
-		switch {
-		case now.status == 429:
-			w.Header().Set("Retry-After", "30")
-		case now.status/100 == 3:
-			w.Header().Set("Location", "https://example.com/%zz")
-		}
-		w.WriteHeader(now.status)
-		_, _ = io.WriteString(w, now.body)
-	}))
-	defer receiver.Close()
-	d := open(t, receiver.URL+"/cgi-bin/webhook/send?key=abc")
-	req, err := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
-	if err != nil {
-		t.Fatal(err)
+	v := plugintest.NewVendor(t)
+	v.Handle(wecomtest.Webhook, "POST /cgi-bin/webhook/send", nil)
+	d := open(t, v.URL+"/cgi-bin/webhook/send?key=abc")
+	for _, r := range replies(t) {
+		v.Fail(wecomtest.Webhook, "", 1, r.ServeHTTP)
+		r.Check(t, plugintest.Send(t, d, &plugin.Delivery{Attempt: max(r.Attempt, 1)}, relay.Rendered{Text: "x"}))
 	}
-	for _, now = range rows() {
-		if now.status == 0 {
-			t.Error(now.body)
-			continue
-		}
-		got := d.Send(t.Context(), &plugin.Delivery{Attempt: max(now.attempt, 1)}, req)
-		if got.Verdict != now.verdict || got.RetryAfter != now.wait || got.Probe != now.probe {
-			t.Errorf("%d %s: got %s, wait %s, probe %v (%s); want %s, %s, %v", now.status, now.body, got.Verdict, got.RetryAfter, got.Probe, got.Error, now.verdict, now.wait, now.probe)
-		}
-		if (got.Error == "") != (got.Verdict == relay.Delivered) {
-			t.Errorf("%d %s: error %q", now.status, now.body, got.Error)
-		}
-		if got.Response == nil || got.Response.Status != now.status || got.Response.Body != now.body {
-			t.Errorf("%d %s: response %+v", now.status, now.body, got.Response)
+	for _, c := range v.Calls("") {
+		if c.URL != "/cgi-bin/webhook/send?key=abc" || c.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Errorf("got %s %q", c.URL, c.Header.Get("Content-Type"))
 		}
 	}
 }
@@ -171,57 +140,12 @@ func TestEveryMessageIsTaken(t *testing.T) {
 
 func TestNothingLeaks(t *testing.T) {
 	const key = "S3cretKeyOfTheHook-0123456789"
-	var answer atomic.Pointer[http.HandlerFunc]
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
-	defer receiver.Close()
-	target := receiver.URL + "/cgi-bin/webhook/send?key=" + key
-	for name, a := range map[string]http.HandlerFunc{
-		"echoed in the body": func(w http.ResponseWriter, r *http.Request) {
+	plugintest.WebhookLeaksNothing(t, plugintest.Webhook{
+		Path:    "/cgi-bin/webhook/send?key=" + key,
+		Open:    func(url string) plugin.Destination { return open(t, url) },
+		Secrets: []string{key},
+		Answers: map[string]http.HandlerFunc{"with a code": func(w http.ResponseWriter, r *http.Request) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 93000, "errmsg": "invalid webhook url " + key + " " + r.RequestURI})
-		},
-		"echoed in headers": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Request-Id", key)
-			w.Header().Set("Location", target)
-			w.WriteHeader(302)
-		},
-		"no JSON":           func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, key) },
-		"connection broken": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nonsense": func(w http.ResponseWriter, r *http.Request) {
-			conn, _, _ := w.(http.Hijacker).Hijack()
-			_, _ = conn.Write([]byte("GARBAGE " + target + "\r\n\r\n"))
-			conn.Close()
-		},
-	} {
-		answer.Store(&a)
-		d := open(t, target)
-		req, err := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "see " + target})
-		if err != nil {
-			t.Fatal(err)
-		}
-		noSecret(t, name, d.Send(t.Context(), &plugin.Delivery{}, req), key)
-	}
-	receiver.Close()
-	d := open(t, target)
-	req, _ := d.Compose(&plugin.Delivery{}, relay.Rendered{Text: "x"})
-	report := d.Send(t.Context(), &plugin.Delivery{}, req)
-	noSecret(t, "refused", report, key)
-	if report.Verdict != relay.Temporary || report.Request.URL != receiver.URL+"/<secret>" {
-		t.Errorf("got %s, %q", report.Verdict, report.Request.URL)
-	}
-}
-
-func noSecret(t *testing.T, name string, report relay.Report, secret string) {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(report); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(b.String(), secret) {
-		t.Errorf("%s: the report shows the key: %s", name, b.String())
-	}
-	if !strings.Contains(b.String(), relay.SecretText) {
-		t.Errorf("%s: nothing was masked: %s", name, b.String())
-	}
+		}},
+	})
 }

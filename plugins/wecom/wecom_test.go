@@ -1,14 +1,11 @@
 package wecom
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,24 +20,16 @@ import (
 
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 const webhook = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa"
 
-func tryOpen(u string) (plugin.Destination, []plugin.Problem) {
-	target, _ := json.Marshal(settings{URL: u})
-	return New().Open(plugin.Settings{Destination: "dba", Entry: "wecom", Target: target, Masker: &relay.Masker{}})
-}
-
-func open(t testing.TB, u string) plugin.Destination {
+func open(t testing.TB, url string) plugin.Destination {
 	t.Helper()
-	d, problems := tryOpen(u)
-	if d == nil {
-		t.Fatalf("open: %+v", problems)
-	}
-	return d
+	return plugintest.Open(t, New(), settings{URL: url})
 }
 
 func compose(t testing.TB, r relay.Rendered) []byte {
@@ -152,32 +141,9 @@ func messages() map[string]relay.Rendered {
 	}
 }
 
-func golden(t *testing.T, name string, r relay.Rendered) {
-	t.Helper()
-	var got bytes.Buffer
-	if err := json.Indent(&got, compose(t, r), "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	got.WriteByte('\n')
-	file := filepath.Join("testdata", name+".json")
-	if *update {
-		_ = os.MkdirAll(filepath.Dir(file), 0o755)
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)
-	}
-}
-
 func TestGolden(t *testing.T) {
 	for name, r := range messages() {
-		t.Run(name, func(t *testing.T) { golden(t, name, r) })
+		t.Run(name, func(t *testing.T) { plugintest.Golden(t, name, compose(t, r), *update) })
 	}
 }
 
@@ -337,33 +303,22 @@ func TestURL(t *testing.T) {
 		"https://QYAPI.weixin.qq.com/cgi-bin/webhook/send?key=abcdef12345": "",
 		"http://127.0.0.1:99/cgi-bin/webhook/send?key=abcdef12345":         "",
 		"http://[::1]:99/x": "",
-		"https://wecom.example.com/cgi-bin/webhook/send?key=abcdef12345":           "warning: wecom.example.com is not WeCom's host",
-		"https://wecom.example.com/cgi-bin/webhook/send":                           "has no key",
-		"https://wecom.example.com":                                                "no path",
-		"https://qyapi.weixin.qq.com/cgi-bin/webhook/send":                         "has no key",
-		"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=":                    "has no key",
-		"https://qyapi.weixin.qq.com/cgi-bin/webhook/upload_media?key=abcdef12345": "not a robot's webhook",
-		"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=abcdef12345&%zz":     "query cannot be read",
-		"http://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=abcdef12345":          "use https",
-		"qyapi.weixin.qq.com/cgi-bin/webhook/send?key=abcdef12345":                 "not a URL",
+		"https://wecom.example.com/cgi-bin/webhook/send?key=abcdef12345":           "warning /url wecom.example.com is not WeCom's host",
+		"https://wecom.example.com/cgi-bin/webhook/send":                           "/url has no key",
+		"https://wecom.example.com":                                                "/url no path",
+		"https://qyapi.weixin.qq.com/cgi-bin/webhook/send":                         "/url has no key",
+		"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=":                    "/url has no key",
+		"https://qyapi.weixin.qq.com/cgi-bin/webhook/upload_media?key=abcdef12345": "/url not a robot's webhook",
+		"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=abcdef12345&%zz":     "/url query cannot be read",
+		"http://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=abcdef12345":          "/url use https",
+		"qyapi.weixin.qq.com/cgi-bin/webhook/send?key=abcdef12345":                 "/url not a URL",
 	} {
-		d, problems := tryOpen(url)
-		got := ""
-		for _, p := range problems {
-			if p.Warning {
-				got = "warning: "
-			}
-			if got += p.Message; p.Pointer != "/url" {
-				t.Errorf("%s: pointer %q", url, p.Pointer)
-			}
+		d, problems := plugintest.TryOpen(New(), settings{URL: url})
+		if usable := want == "" || strings.HasPrefix(want, "warning"); (d != nil) != usable {
+			t.Errorf("%s: destination %v", url, d)
 		}
-		usable := want == "" || strings.HasPrefix(want, "warning")
-		if (d != nil) != usable || want == "" && got != "" || !strings.Contains(got, want) {
-			t.Errorf("%s: got %q, destination %v; want %q", url, got, d != nil, want)
-		}
-		if strings.Contains(got, "abcdef12345") {
-			t.Errorf("%s: the problem shows the key: %q", url, got)
-		}
+		plugintest.CheckProblems(t, url, problems, want)
+		plugintest.NoSecrets(t, problems, "abcdef12345")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
@@ -22,15 +23,6 @@ func named(status int, code, message string) http.HandlerFunc {
 	return plugintest.Answer(status, fmt.Sprintf(`{"code":%q,"message":%q,"requestid":"D3A2-0001"}`, code, message))
 }
 
-// token is the one that works, if one does.
-func (v *Vendor) token() string { return fmt.Sprintf("acce55-token-of-the-app-%04d", v.tokens) }
-
-func (v *Vendor) works(token string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return !v.expired && token == v.token()
-}
-
 // accessToken hands out the same token as long as it works.
 func (v *Vendor) accessToken(w http.ResponseWriter, r *http.Request, body []byte) {
 	var m struct{ AppKey, AppSecret string }
@@ -38,22 +30,21 @@ func (v *Vendor) accessToken(w http.ResponseWriter, r *http.Request, body []byte
 	case err != nil || !isJSON(r):
 		named(http.StatusBadRequest, "invalidParameter", "the body is no JSON")(w, r)
 		return
-	case m.AppKey != ClientID || m.AppSecret != ClientSecret || v.isRevoked():
+	case m.AppKey != ClientID || m.AppSecret != ClientSecret || v.Revoked():
 		named(http.StatusBadRequest, "invalidClientIdOrSecret", "invalid clientId or clientSecret")(w, r)
 		return
 	}
-	v.mu.Lock()
-	if v.expired {
-		v.tokens, v.expired = v.tokens+1, false
-	}
-	token := v.token()
-	v.mu.Unlock()
-	plugintest.Answer(http.StatusOK, fmt.Sprintf(`{"accessToken":%q,"expireIn":7200}`, token))(w, r)
+	plugintest.Answer(http.StatusOK, fmt.Sprintf(`{"accessToken":%q,"expireIn":7200}`, v.Token()))(w, r)
+}
+
+// mobile is a person's number without its country.
+func mobile(p relay.Person) string {
+	return strings.TrimPrefix(strings.NewReplacer(" ", "", "-", "").Replace(p.Phone), "+86")
 }
 
 func (v *Vendor) getByMobile(w http.ResponseWriter, r *http.Request, body []byte) {
 	answer := func(body string) { plugintest.Answer(http.StatusOK, body)(w, r) }
-	if !v.works(r.URL.Query().Get("access_token")) {
+	if !v.Takes(r.URL.Query().Get("access_token")) {
 		answer(`{"errcode":88,"errmsg":"ding talk error","sub_code":"40014","sub_msg":"the access_token is not valid"}`)
 		return
 	}
@@ -66,9 +57,7 @@ func (v *Vendor) getByMobile(w http.ResponseWriter, r *http.Request, body []byte
 		answer(`{"errcode":40104,"errmsg":"invalid mobile"}`)
 		return
 	}
-	v.mu.Lock()
-	user := v.mobiles[m.Mobile]
-	v.mu.Unlock()
+	user := v.Find(func(_ string, p relay.Person) bool { return mobile(p) == m.Mobile })
 	if user == "" {
 		answer(`{"errcode":60121,"errmsg":"the user is not found","request_id":"r-1"}`)
 		return
@@ -84,20 +73,17 @@ func (v *Vendor) batchSend(w http.ResponseWriter, r *http.Request, body []byte) 
 	}
 	var m struct{ UserIDs []string }
 	_ = json.Unmarshal(body, &m) // refuseSend read it
-	unknown := []string{}
-	v.mu.Lock()
+	unknown, shown := []string{}, 0
 	for _, user := range m.UserIDs {
-		if v.users[user] {
-			v.direct = append(v.direct, plugintest.Sent{User: user, Body: string(body)})
+		if v.Knows(user) {
+			shown = v.Show(plugintest.Sent{User: user, Body: string(body)})
 		} else {
 			unknown = append(unknown, user)
 		}
 	}
-	key := fmt.Sprintf("query-key-%d", len(v.direct))
-	v.mu.Unlock()
 	v.Wait(r, body)
 	list, _ := json.Marshal(unknown) // strings always encode
-	plugintest.Answer(http.StatusOK, fmt.Sprintf(`{"processQueryKey":%q,"invalidStaffIdList":%s,"flowControlledStaffIdList":[],"filteredStaffIdList":[]}`, key, list))(w, r)
+	plugintest.Answer(http.StatusOK, fmt.Sprintf(`{"processQueryKey":"query-key-%d","invalidStaffIdList":%s,"flowControlledStaffIdList":[],"filteredStaffIdList":[]}`, shown, list))(w, r)
 }
 
 // refuseSend is the name of what is wrong with a message, or "".
@@ -105,7 +91,7 @@ func (v *Vendor) refuseSend(r *http.Request, token string, body []byte) string {
 	switch {
 	case token == "":
 		return "AuthenticationFailed.MissingParameter"
-	case !v.works(token):
+	case !v.Takes(token):
 		return "InvalidAuthentication"
 	}
 	var m struct {
@@ -189,7 +175,7 @@ func (v *Vendor) robotSend(w http.ResponseWriter, r *http.Request, body []byte) 
 	}
 	v.mu.Lock()
 	if m.UUID == "" || !v.seen[m.UUID] {
-		v.channel = append(v.channel, plugintest.Sent{Body: string(body)})
+		v.Show(plugintest.Sent{Body: string(body)})
 	}
 	v.seen[m.UUID] = true
 	v.mu.Unlock()

@@ -6,12 +6,9 @@ package dingtalktest
 import (
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 
-	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
@@ -31,29 +28,20 @@ const (
 	RobotToken   = "t0kenOfTheCustomRobot0123456789"
 )
 
-// Vendor is DingTalk. Its methods may be called concurrently.
+// Vendor is DingTalk. People are found by their phone. Its methods may be called
+// concurrently.
 type Vendor struct {
 	*plugintest.Vendor
 
-	mu      sync.Mutex // guards the fields below
-	tokens  int        // how many were handed out
-	expired bool       // the newest one does not work any more
-	revoked bool       // the secret is not taken any more
-	users   map[string]bool
-	mobiles map[string]string // number without country → user
-	direct  []plugintest.Sent
-	channel []plugintest.Sent
-	seen    map[string]bool // msgUuid
+	mu   sync.Mutex      // guards the field below
+	seen map[string]bool // msgUuid
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
 
 // New starts a DingTalk that knows nobody.
 func New(t testing.TB) *Vendor {
-	v := &Vendor{
-		Vendor: plugintest.NewVendor(t), expired: true,
-		users: map[string]bool{}, mobiles: map[string]string{}, seen: map[string]bool{},
-	}
+	v := &Vendor{Vendor: plugintest.NewVendor(t), seen: map[string]bool{}}
 	v.Handle(StepToken, "POST /v1.0/oauth2/accessToken", v.accessToken)
 	v.Handle(StepLookUp, "POST /topapi/v2/user/getbymobile", v.getByMobile)
 	v.Handle(StepSend, "POST /v1.0/robot/oToMessages/batchSend", v.batchSend)
@@ -70,16 +58,6 @@ func (v *Vendor) Entry() string {
 // Target implements [plugintest.DirectVendor]. It is JSON, too.
 func (v *Vendor) Target() string {
 	return fmt.Sprintf(`{"url": "%s/robot/send?access_token=%s"}`, v.URL, RobotToken)
-}
-
-// Know implements [plugintest.DirectVendor]: people are found by their phone.
-func (v *Vendor) Know(id string, p relay.Person) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.users[id] = true
-	if mobile := strings.TrimPrefix(strings.NewReplacer(" ", "", "-", "").Replace(p.Phone), "+86"); mobile != "" {
-		v.mobiles[mobile] = id
-	}
 }
 
 // Steps implements [plugintest.DirectVendor].
@@ -104,38 +82,4 @@ func (v *Vendor) Break(step, match string, times int) {
 		return
 	}
 	v.Fail(step, match, times, named(http.StatusInternalServerError, "system.error", "system error"))
-}
-
-// Expire implements [plugintest.DirectVendor].
-func (v *Vendor) Expire() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.expired = true
-}
-
-// Revoke implements [plugintest.DirectVendor].
-func (v *Vendor) Revoke() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.revoked = true
-}
-
-func (v *Vendor) isRevoked() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.revoked
-}
-
-// Direct implements [plugintest.DirectVendor].
-func (v *Vendor) Direct() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.direct)
-}
-
-// Channel implements [plugintest.DirectVendor].
-func (v *Vendor) Channel() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.channel)
 }

@@ -47,13 +47,10 @@ func refused(r *http.Request, method string) (status int, body any) {
 // bot is a call with the bot's token.
 func (v *Vendor) bot(method string, call func(*http.Request, []byte) (int, any)) func(http.ResponseWriter, *http.Request, []byte) {
 	return func(w http.ResponseWriter, r *http.Request, body []byte) {
-		v.mu.Lock()
-		token := v.token
-		v.mu.Unlock()
 		status, answer := refused(r, method)
 		switch {
 		case answer != nil:
-		case token == "" || r.Header.Get("Authorization") != "Bot "+token:
+		case v.Revoked() || r.Header.Get("Authorization") != "Bot "+Token:
 			status, answer = http.StatusUnauthorized, fault{0, "401: Unauthorized"}
 		default:
 			status, answer = call(r, body)
@@ -78,7 +75,7 @@ func (v *Vendor) createDM(_ *http.Request, body []byte) (int, any) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if _, known := v.people[sent.RecipientID]; !known {
+	if !v.Knows(sent.RecipientID) {
 		return http.StatusBadRequest, fault{50033, "Invalid Recipient(s)"}
 	}
 	v.opened[sent.RecipientID] = true
@@ -106,7 +103,7 @@ func (v *Vendor) createMessage(r *http.Request, body []byte) (int, any) {
 	id := v.nonces[sent.Nonce]
 	if id == "" || !sent.Enforce {
 		id = v.nextID()
-		v.direct = append(v.direct, plugintest.Sent{User: user, Body: string(body)})
+		v.Show(plugintest.Sent{User: user, Body: string(body)})
 	}
 	if sent.Enforce && sent.Nonce != "" {
 		v.nonces[sent.Nonce] = id
@@ -131,7 +128,7 @@ func (v *Vendor) webhook(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	v.mu.Lock()
 	id := v.nextID()
-	v.channel = append(v.channel, plugintest.Sent{Body: string(body)})
+	v.Show(plugintest.Sent{Body: string(body)})
 	v.mu.Unlock()
 	if r.URL.Query().Get("wait") != "true" {
 		w.WriteHeader(http.StatusNoContent)

@@ -6,11 +6,9 @@ package discordtest
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"testing"
 
-	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
@@ -35,24 +33,17 @@ const hookID = "1300000000000000000"
 type Vendor struct {
 	*plugintest.Vendor
 
-	mu      sync.Mutex // guards the fields below
-	token   string
-	people  map[string]relay.Person // by id
-	opened  map[string]bool         // users whom the bot has a channel with
-	nonces  map[string]string       // enforced nonce → id of the message
-	last    int                     // of the ids of messages
-	direct  []plugintest.Sent
-	channel []plugintest.Sent
+	mu     sync.Mutex        // guards the fields below
+	opened map[string]bool   // users whom the bot has a channel with
+	nonces map[string]string // enforced nonce → id of the message
+	last   int               // of the ids of messages
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
 
 // New starts a stand-in that ends with its test.
 func New(t testing.TB) *Vendor {
-	v := &Vendor{
-		Vendor: plugintest.NewVendor(t), token: Token,
-		people: map[string]relay.Person{}, opened: map[string]bool{}, nonces: map[string]string{},
-	}
+	v := &Vendor{Vendor: plugintest.NewVendor(t), opened: map[string]bool{}, nonces: map[string]string{}}
 	v.Handle(CreateDM, "/api/v10/users/@me/channels", v.bot(http.MethodPost, v.createDM))
 	v.Handle(CreateMessage, "/api/v10/channels/{channel}/messages", v.bot(http.MethodPost, v.createMessage))
 	v.Handle(CurrentUser, "/api/v10/users/@me", v.bot(http.MethodGet, func(*http.Request, []byte) (int, any) {
@@ -73,13 +64,6 @@ func (v *Vendor) Target() string { return fmt.Sprintf("{url: %q}", v.WebhookURL(
 // WebhookURL is the URL of the channel's webhook, as Discord shows it.
 func (v *Vendor) WebhookURL() string { return v.URL + "/api/webhooks/" + hookID + "/" + Secret }
 
-// Know implements [plugintest.DirectVendor]. Nobody is found by what p says.
-func (v *Vendor) Know(id string, p relay.Person) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.people[id] = p
-}
-
 // Steps implements [plugintest.DirectVendor].
 func (v *Vendor) Steps() []string { return []string{CreateDM, CreateMessage} }
 
@@ -95,34 +79,10 @@ func (v *Vendor) Break(step, match string, times int) {
 		`{"message":"API resource is currently overloaded. Try again a little later.","code":130000}`))
 }
 
-// Expire implements [plugintest.DirectVendor]: a bot's token does not end.
-func (v *Vendor) Expire() {}
-
-// Revoke makes the bot's token stop working for good.
-func (v *Vendor) Revoke() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.token = ""
-}
-
 // Forget closes the channels with people: their ids mean nothing until they are
 // opened again.
 func (v *Vendor) Forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.opened = map[string]bool{}
-}
-
-// Direct implements [plugintest.DirectVendor].
-func (v *Vendor) Direct() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.direct)
-}
-
-// Channel implements [plugintest.DirectVendor].
-func (v *Vendor) Channel() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.channel)
 }

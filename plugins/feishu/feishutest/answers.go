@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
@@ -29,18 +30,13 @@ func isJSON(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/json")
 }
 
-// token is the one that works, if one does.
-func (v *Vendor) token() string { return fmt.Sprintf("t-acce55ofTheApp%04d", v.tokens) }
-
 // authorized is what refuses a request without a token that works, or nil.
 func (v *Vendor) authorized(r *http.Request) http.HandlerFunc {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	switch {
 	case !ok:
 		return refused(99991661, "Missing access token for authorization")
-	case v.expired || token != v.token():
+	case !v.Takes(token):
 		return refused(99991663, "Invalid access token for authorization")
 	}
 	return nil
@@ -58,17 +54,22 @@ func (v *Vendor) tenantAccessToken(w http.ResponseWriter, r *http.Request, body 
 	case err != nil || !isJSON(r) || m.ID != AppID:
 		answer(`{"code":10003,"msg":"invalid param"}`)
 		return
-	case m.Secret != AppSecret || v.isRevoked():
+	case m.Secret != AppSecret || v.Revoked():
 		answer(`{"code":10015,"msg":"app secret invalid"}`)
 		return
 	}
-	v.mu.Lock()
-	if v.expired {
-		v.tokens, v.expired = v.tokens+1, false
-	}
-	token := v.token()
-	v.mu.Unlock()
-	answer(fmt.Sprintf(`{"code":0,"msg":"ok","tenant_access_token":%q,"expire":7200}`, token))
+	answer(fmt.Sprintf(`{"code":0,"msg":"ok","tenant_access_token":%q,"expire":7200}`, v.Token()))
+}
+
+func (v *Vendor) byEmail(address string) string {
+	return v.Find(func(_ string, p relay.Person) bool { return p.Email != "" && strings.EqualFold(p.Email, address) })
+}
+
+// byMobile takes a number as the look-up wants it: without +86.
+func (v *Vendor) byMobile(number string) string {
+	return v.Find(func(_ string, p relay.Person) bool {
+		return p.Phone != "" && strings.TrimPrefix(strings.NewReplacer(" ", "", "-", "").Replace(p.Phone), "+86") == number
+	})
 }
 
 // batchGetID lists everybody who was asked for; who is not found has no user_id.
@@ -92,14 +93,12 @@ func (v *Vendor) batchGetID(w http.ResponseWriter, r *http.Request, body []byte)
 		Mobile string `json:"mobile,omitempty"`
 	}
 	list := []user{}
-	v.mu.Lock()
 	for _, address := range m.Emails {
-		list = append(list, user{ID: v.emails[strings.ToLower(address)], Email: address})
+		list = append(list, user{ID: v.byEmail(address), Email: address})
 	}
 	for _, number := range m.Mobiles {
-		list = append(list, user{ID: v.mobiles[number], Mobile: number})
+		list = append(list, user{ID: v.byMobile(number), Mobile: number})
 	}
-	v.mu.Unlock()
 	raw, _ := json.Marshal(list) // strings always encode
 	plugintest.Answer(http.StatusOK, fmt.Sprintf(`{"code":0,"msg":"success","data":{"user_list":%s}}`, raw))(w, r)
 }
@@ -122,8 +121,7 @@ func (v *Vendor) createMessage(w http.ResponseWriter, r *http.Request, body []by
 	v.mu.Lock()
 	id := v.messages[m.UUID]
 	if id == "" {
-		v.direct = append(v.direct, plugintest.Sent{User: m.Receiver, Body: string(body)})
-		id = fmt.Sprintf("om_%d", len(v.direct))
+		id = fmt.Sprint("om_", v.Show(plugintest.Sent{User: m.Receiver, Body: string(body)}))
 	}
 	if m.UUID != "" {
 		v.messages[m.UUID] = id
@@ -145,8 +143,6 @@ func (v *Vendor) refuseMessage(r *http.Request, body []byte) (code int, msg stri
 		UUID     string
 	}
 	kind := r.URL.Query().Get("receive_id_type")
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	switch {
 	case json.Unmarshal(body, &m) != nil, !isJSON(r), m.Content == nil: // also where content is no string
 		return 99992402, "field validation failed"
@@ -154,7 +150,7 @@ func (v *Vendor) refuseMessage(r *http.Request, body []byte) (code int, msg stri
 		return 230001, "uuid is too long"
 	case !slices.Contains([]string{"open_id", "union_id", "user_id"}, kind), (kind == "open_id") != strings.HasPrefix(m.Receiver, "ou_"), (kind == "union_id") != strings.HasPrefix(m.Receiver, "on_"):
 		return 230034, "the receive_id is invalid"
-	case !v.users[m.Receiver]:
+	case !v.Knows(m.Receiver):
 		return 99992351, "not a valid open_id"
 	}
 	limit, needed := maxOther, ""
@@ -177,9 +173,9 @@ func (v *Vendor) refuseMessage(r *http.Request, body []byte) (code int, msg stri
 		return 230099, "Failed to create card content, ext=ErrCode: 200621; ErrMsg: parse card json err"
 	}
 	for _, at := range mention.FindAllStringSubmatch(*m.Content, -1) {
-		known := v.users[at[2]]
+		known := v.Knows(at[2])
 		if at[1] == "email" {
-			known = v.emails[strings.ToLower(at[2])] != ""
+			known = v.byEmail(at[2]) != ""
 		}
 		if m.Type == "interactive" && !known {
 			return 230099, "Failed to create card content, ext=ErrCode: 100290; ErrMsg: invalid person"
@@ -206,8 +202,6 @@ func (v *Vendor) hook(w http.ResponseWriter, r *http.Request, body []byte) {
 		answer(`{"code":19002,"data":{},"msg":"params error, msg_type need"}`)
 		return
 	}
-	v.mu.Lock()
-	v.channel = append(v.channel, plugintest.Sent{Body: string(body)})
-	v.mu.Unlock()
+	v.Show(plugintest.Sent{Body: string(body)})
 	answer(`{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}`)
 }

@@ -6,12 +6,9 @@ package feishutest
 import (
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 
-	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
@@ -30,30 +27,20 @@ const (
 	HookToken = "f99fed8d-9b01-4dfe-ab56-9876543210ab"
 )
 
-// Vendor is Feishu. Its methods may be called concurrently.
+// Vendor is Feishu. Its look-ups answer open_ids, so that only people who are
+// known by one (ou_…) are found by them. Its methods may be called concurrently.
 type Vendor struct {
 	*plugintest.Vendor
 
-	mu       sync.Mutex // guards the fields below
-	tokens   int        // how many were handed out
-	expired  bool       // the newest one does not work any more
-	revoked  bool       // the secret is not taken any more
-	users    map[string]bool
-	emails   map[string]string // address in small letters → user
-	mobiles  map[string]string // number as the look-up wants it → user
+	mu       sync.Mutex        // guards the field below
 	messages map[string]string // uuid → message_id
-	direct   []plugintest.Sent
-	channel  []plugintest.Sent
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
 
 // New starts a Feishu that knows nobody.
 func New(t testing.TB) *Vendor {
-	v := &Vendor{
-		Vendor: plugintest.NewVendor(t), expired: true,
-		users: map[string]bool{}, emails: map[string]string{}, mobiles: map[string]string{}, messages: map[string]string{},
-	}
+	v := &Vendor{Vendor: plugintest.NewVendor(t), messages: map[string]string{}}
 	v.Handle(StepToken, "POST /open-apis/auth/v3/tenant_access_token/internal", v.tenantAccessToken)
 	v.Handle(StepLookUp, "POST /open-apis/contact/v3/users/batch_get_id", v.batchGetID)
 	v.Handle(StepSend, "POST /open-apis/im/v1/messages", v.createMessage)
@@ -69,20 +56,6 @@ func (v *Vendor) Entry() string {
 // Target implements [plugintest.DirectVendor]. It is JSON, too.
 func (v *Vendor) Target() string {
 	return fmt.Sprintf(`{"url": "%s/open-apis/bot/v2/hook/%s"}`, v.URL, HookToken)
-}
-
-// Know implements [plugintest.DirectVendor]. The look-ups answer open_ids, so
-// that only people with one (ou_…) are found by them.
-func (v *Vendor) Know(id string, p relay.Person) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.users[id] = true
-	if p.Email != "" {
-		v.emails[strings.ToLower(p.Email)] = id
-	}
-	if p.Phone != "" {
-		v.mobiles[strings.TrimPrefix(strings.NewReplacer(" ", "", "-", "").Replace(p.Phone), "+86")] = id
-	}
 }
 
 // Steps implements [plugintest.DirectVendor].
@@ -101,38 +74,4 @@ func (v *Vendor) Throttle(step string, times int) {
 // Break implements [plugintest.DirectVendor].
 func (v *Vendor) Break(step, match string, times int) {
 	v.Fail(step, match, times, plugintest.Answer(http.StatusInternalServerError, `{"code":1500,"msg":"internal error"}`))
-}
-
-// Expire implements [plugintest.DirectVendor].
-func (v *Vendor) Expire() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.expired = true
-}
-
-// Revoke implements [plugintest.DirectVendor].
-func (v *Vendor) Revoke() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.revoked = true
-}
-
-func (v *Vendor) isRevoked() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.revoked
-}
-
-// Direct implements [plugintest.DirectVendor].
-func (v *Vendor) Direct() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.direct)
-}
-
-// Channel implements [plugintest.DirectVendor].
-func (v *Vendor) Channel() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.channel)
 }

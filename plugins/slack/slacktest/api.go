@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
@@ -24,7 +25,7 @@ func (o object) text(key string) string {
 func (v *Vendor) api(scope string, method func(args object, body []byte) string) func(http.ResponseWriter, *http.Request, []byte) {
 	return func(w http.ResponseWriter, r *http.Request, body []byte) {
 		v.mu.Lock()
-		token, scopes := v.token, slices.Clone(v.scopes)
+		scopes := slices.Clone(v.scopes)
 		v.mu.Unlock()
 		w.Header().Set("X-OAuth-Scopes", strings.Join(scopes, ","))
 		sent, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -33,9 +34,9 @@ func (v *Vendor) api(scope string, method func(args object, body []byte) string)
 		switch {
 		case !bearer:
 			answer = wrong("not_authed")
-		case token == "":
+		case v.Revoked():
 			answer = wrong("token_revoked")
-		case sent != token:
+		case sent != Token:
 			answer = wrong("invalid_auth")
 		case scope != "" && !slices.Contains(scopes, scope):
 			answer = fmt.Sprintf(`{"ok":false,"error":"missing_scope","needed":%q,"provided":%q}`, scope, strings.Join(scopes, ","))
@@ -87,25 +88,21 @@ func (v *Vendor) lookup(args object, _ []byte) string {
 	if email == "" {
 		return wrong("invalid_arguments")
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for id, p := range v.people {
-		if p.Email != "" && strings.EqualFold(p.Email, email) {
-			return fmt.Sprintf(`{"ok":true,"user":{"id":%q,"team_id":"T0STANDIN","deleted":false,"is_bot":false,"profile":{"email":%q}}}`, id, p.Email)
-		}
+	id := v.Find(func(_ string, p relay.Person) bool { return strings.EqualFold(p.Email, email) })
+	if id == "" {
+		return wrong("users_not_found")
 	}
-	return wrong("users_not_found")
+	return fmt.Sprintf(`{"ok":true,"user":{"id":%q,"team_id":"T0STANDIN","deleted":false,"is_bot":false,"profile":{"email":%q}}}`, id, email)
 }
 
 func (v *Vendor) open(args object, _ []byte) string {
 	user := args.text("users")
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	_, exists := v.people[user]
 	switch {
 	case user == "":
 		return wrong("users_list_not_supplied")
-	case !exists:
+	case !v.Knows(user):
 		return wrong("user_not_found")
 	case v.opened[user]:
 		return fmt.Sprintf(`{"ok":true,"no_op":true,"already_open":true,"channel":{"id":%q}}`, chat(user))
@@ -119,21 +116,21 @@ func (v *Vendor) post(args object, body []byte) string {
 	if fault != "" {
 		return fmt.Sprintf(`{"ok":false,"error":%q,"response_metadata":{"messages":[%q]}}`, fault, detail)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	to := args.text("channel")
 	user := strings.TrimPrefix(to, "D")
+	v.mu.Lock()
+	open := v.opened[user]
+	v.mu.Unlock()
+	message := plugintest.Sent{Body: string(body)}
 	switch {
 	case to == ChannelID, to == ChannelName:
 		to = ChannelID
-		v.channel = append(v.channel, plugintest.Sent{Body: string(body)})
-	case user != to && v.opened[user]:
-		v.direct = append(v.direct, plugintest.Sent{User: user, Body: string(body)})
+	case user != to && open:
+		message.User = user
 	default:
 		return wrong("channel_not_found")
 	}
-	return fmt.Sprintf(`{"ok":true,"channel":%q,"ts":"1503435956.%06d","message":{"type":"message","subtype":"bot_message"}}`,
-		to, len(v.direct)+len(v.channel))
+	return fmt.Sprintf(`{"ok":true,"channel":%q,"ts":"1503435956.%06d","message":{"type":"message","subtype":"bot_message"}}`, to, v.Show(message))
 }
 
 func (v *Vendor) webhook(w http.ResponseWriter, r *http.Request, body []byte) {
@@ -153,8 +150,6 @@ func (v *Vendor) webhook(w http.ResponseWriter, r *http.Request, body []byte) {
 		refuse(http.StatusBadRequest, fault)
 		return
 	}
-	v.mu.Lock()
-	v.channel = append(v.channel, plugintest.Sent{Body: string(body)})
-	v.mu.Unlock()
+	v.Show(plugintest.Sent{Body: string(body)})
 	refuse(http.StatusOK, "ok")
 }

@@ -6,11 +6,9 @@ package slacktest
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"testing"
 
-	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/plugin/plugintest"
 )
 
@@ -37,13 +35,9 @@ const (
 type Vendor struct {
 	*plugintest.Vendor
 
-	mu      sync.Mutex // guards the fields below
-	token   string
-	scopes  []string
-	people  map[string]relay.Person // by id
-	opened  map[string]bool         // users whom the bot has a chat with
-	direct  []plugintest.Sent
-	channel []plugintest.Sent
+	mu     sync.Mutex // guards the fields below
+	scopes []string
+	opened map[string]bool // users whom the bot has a chat with
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
@@ -51,7 +45,7 @@ var _ plugintest.DirectVendor = (*Vendor)(nil)
 // New starts a stand-in that ends with its test.
 func New(t testing.TB) *Vendor {
 	v := &Vendor{
-		Vendor: plugintest.NewVendor(t), token: Token, people: map[string]relay.Person{}, opened: map[string]bool{},
+		Vendor: plugintest.NewVendor(t), opened: map[string]bool{},
 		scopes: []string{"users:read", "users:read.email", "im:write", "chat:write"},
 	}
 	v.Handle(Lookup, "/api/users.lookupByEmail", v.api("users:read.email", v.lookup))
@@ -75,13 +69,6 @@ func (v *Vendor) Target() string { return fmt.Sprintf("{url: %q}", v.WebhookURL(
 // WebhookURL is the URL of the channel's incoming webhook.
 func (v *Vendor) WebhookURL() string { return v.URL + "/services/T0STANDIN/B0STANDIN/" + Secret }
 
-// Know implements [plugintest.DirectVendor].
-func (v *Vendor) Know(id string, p relay.Person) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.people[id] = p
-}
-
 // Steps implements [plugintest.DirectVendor].
 func (v *Vendor) Steps() []string { return []string{Lookup, Open, Post} }
 
@@ -93,16 +80,6 @@ func (v *Vendor) Throttle(step string, times int) {
 // Break implements [plugintest.DirectVendor].
 func (v *Vendor) Break(step, match string, times int) {
 	v.Fail(step, match, times, plugintest.Answer(http.StatusOK, `{"ok":false,"error":"service_unavailable"}`))
-}
-
-// Expire implements [plugintest.DirectVendor]: a bot's token does not end.
-func (v *Vendor) Expire() {}
-
-// Revoke makes the bot's token stop working for good.
-func (v *Vendor) Revoke() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.token = ""
 }
 
 // Grant sets the scopes that the bot's token has.
@@ -117,18 +94,4 @@ func (v *Vendor) Forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.opened = map[string]bool{}
-}
-
-// Direct implements [plugintest.DirectVendor].
-func (v *Vendor) Direct() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.direct)
-}
-
-// Channel implements [plugintest.DirectVendor].
-func (v *Vendor) Channel() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.channel)
 }

@@ -24,7 +24,7 @@ func (v *Vendor) token(w http.ResponseWriter, r *http.Request, body []byte) {
 		refuse(400, "unsupported_grant_type", "AADSTS70003: unsupported.")
 	case form.Get("client_id") != Client:
 		refuse(400, "unauthorized_client", "AADSTS700016: Application not found in the directory.")
-	case form.Get("client_secret") != Secret || v.revoked:
+	case form.Get("client_secret") != Secret || v.Revoked():
 		refuse(401, "invalid_client", "AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 1")
 	case scope != graphScope && scope != botScope:
 		refuse(400, "invalid_scope", "AADSTS70011: The provided value for scope is not valid.")

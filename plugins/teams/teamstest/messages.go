@@ -59,8 +59,8 @@ func (v *Vendor) activity(w http.ResponseWriter, r *http.Request, body []byte) {
 	case !to.installed:
 		refuse(w, 403, "ForbiddenOperationException")
 	default:
-		v.direct = append(v.direct, plugintest.Sent{User: to.id, Body: string(body)})
-		answer(w, 201, map[string]any{"id": fmt.Sprintf("17760000%05d", len(v.direct))})
+		n := v.Show(plugintest.Sent{User: to.id, Body: string(body)})
+		answer(w, 201, map[string]any{"id": fmt.Sprintf("17760000%05d", n)})
 	}
 }
 
@@ -84,11 +84,7 @@ func (v *Vendor) flow(w http.ResponseWriter, r *http.Request, body []byte) {
 	case a.Type != "message" || !a.cards() || direct && recipient == "":
 		refuse(w, 400, "TriggerInputSchemaMismatch")
 	default:
-		if sent := (plugintest.Sent{User: recipient, Body: string(body)}); direct {
-			v.direct = append(v.direct, sent)
-		} else {
-			v.channel = append(v.channel, sent)
-		}
+		v.Show(plugintest.Sent{User: recipient, Body: string(body)})
 		w.Header().Set("X-Ms-Workflow-Run-Id", "08584712345678901234567890123CU00")
 		w.WriteHeader(http.StatusAccepted)
 	}

@@ -44,13 +44,10 @@ const (
 type Vendor struct {
 	*plugintest.Vendor
 
-	mu      sync.Mutex // guards the fields below
-	revoked bool
-	issued  int
-	tokens  map[string]string // good ones → their scope
-	users   []*user
-	direct  []plugintest.Sent
-	channel []plugintest.Sent
+	mu     sync.Mutex // guards the fields below
+	issued int
+	tokens map[string]string // good ones → their scope
+	users  []*user
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
@@ -116,13 +113,6 @@ func (v *Vendor) change(id string, f func(*user)) {
 	}
 }
 
-// Revoke makes the client secret wrong from now on.
-func (v *Vendor) Revoke() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.revoked = true
-}
-
 // Expire implements [plugintest.DirectVendor].
 func (v *Vendor) Expire() {
 	v.mu.Lock()
@@ -159,20 +149,6 @@ func fault(step, code, login string) string {
 		return fmt.Sprintf(`{"error":%q,"error_description":"AADSTS90033: words","error_codes":[90033]}`, login)
 	}
 	return fmt.Sprintf(`{"error":{"code":%q,"message":"words","innerError":{"request-id":"1"}}}`, code)
-}
-
-// Direct implements [plugintest.DirectVendor].
-func (v *Vendor) Direct() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return append([]plugintest.Sent{}, v.direct...)
-}
-
-// Channel implements [plugintest.DirectVendor].
-func (v *Vendor) Channel() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return append([]plugintest.Sent{}, v.channel...)
 }
 
 // find is who has the id or the user principal name, or nil.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -34,24 +33,17 @@ const (
 	Webhook  = "webhook/send"
 )
 
-// Vendor is the stand-in. Its methods may be called concurrently.
+// Vendor is the stand-in. An email is the member's enterprise mailbox, as long
+// as KeepEmailsAs says nothing else. Its methods may be called concurrently.
 type Vendor struct {
 	*plugintest.Vendor
 
 	mu        sync.Mutex // guards the fields below
-	people    map[string]relay.Person
 	emailType int
-	revoked   bool
-	token     string // the one that is good
-	direct    []plugintest.Sent
-	channel   []plugintest.Sent
 	seen      map[string]seen // by the content of the message
 }
 
 var _ plugintest.DirectVendor = (*Vendor)(nil)
-
-// Token is the form of the stand-in's tokens, which nobody else's text has.
-var Token = regexp.MustCompile(`[A-Z2-7]{26}_[A-Z2-7]{26}`)
 
 // seen is a message that a check for duplicates remembers.
 type seen struct {
@@ -61,7 +53,7 @@ type seen struct {
 
 // New starts a stand-in that ends with its test.
 func New(t testing.TB) *Vendor {
-	v := &Vendor{Vendor: plugintest.NewVendor(t), people: map[string]relay.Person{}, emailType: 1, seen: map[string]seen{}}
+	v := &Vendor{Vendor: plugintest.NewVendor(t), emailType: 1, seen: map[string]seen{}}
 	v.Handle(GetToken, "GET /cgi-bin/gettoken", v.getToken)
 	v.Handle(ByEmail, "POST /cgi-bin/user/get_userid_by_email", v.withToken(v.byEmail))
 	v.Handle(ByMobile, "POST /cgi-bin/user/getuserid", v.withToken(v.byMobile))
@@ -78,14 +70,6 @@ func (v *Vendor) Entry() string {
 // Target implements [plugintest.DirectVendor].
 func (v *Vendor) Target() string {
 	return fmt.Sprintf(`{"url": "%s/cgi-bin/webhook/send?key=%s"}`, v.URL, key)
-}
-
-// Know implements [plugintest.DirectVendor]. An email is the member's
-// enterprise mailbox.
-func (v *Vendor) Know(id string, p relay.Person) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.people[id] = p
 }
 
 // KeepEmailsAs says which of a member's addresses the emails are: 1, the
@@ -110,33 +94,10 @@ func (v *Vendor) Break(step, match string, times int) {
 	v.Fail(step, match, times, Code(-1, "system busy"))
 }
 
-// Expire implements [plugintest.DirectVendor].
-func (v *Vendor) Expire() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.token = ""
-}
-
 // Revoke makes the secret and every token stop working.
 func (v *Vendor) Revoke() {
 	v.Expire()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.revoked = true
-}
-
-// Direct implements [plugintest.DirectVendor].
-func (v *Vendor) Direct() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return append([]plugintest.Sent(nil), v.direct...)
-}
-
-// Channel implements [plugintest.DirectVendor].
-func (v *Vendor) Channel() []plugintest.Sent {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return append([]plugintest.Sent(nil), v.channel...)
+	v.Vendor.Revoke()
 }
 
 // Code is WeCom's answer with a code: 200, and words that nobody should read.
@@ -153,8 +114,6 @@ func answer(w http.ResponseWriter, r *http.Request, fields map[string]any) {
 
 // getToken answers with the token that is good, as WeCom does until it ends.
 func (v *Vendor) getToken(w http.ResponseWriter, r *http.Request, _ []byte) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	switch q := r.URL.Query(); {
 	case q.Get("corpid") == "":
 		Code(41002, "corpid missing")(w, r)
@@ -162,13 +121,10 @@ func (v *Vendor) getToken(w http.ResponseWriter, r *http.Request, _ []byte) {
 		Code(41004, "corpsecret missing")(w, r)
 	case q.Get("corpid") != CorpID:
 		Code(40013, "invalid corpid")(w, r)
-	case q.Get("corpsecret") != Secret || v.revoked:
+	case q.Get("corpsecret") != Secret || v.Revoked():
 		Code(40001, "invalid credential")(w, r)
 	default:
-		if v.token == "" {
-			v.token = rand.Text() + "_" + rand.Text()
-		}
-		answer(w, r, map[string]any{"access_token": v.token, "expires_in": 7200})
+		answer(w, r, map[string]any{"access_token": v.Token(), "expires_in": 7200})
 	}
 }
 
@@ -176,13 +132,10 @@ func (v *Vendor) getToken(w http.ResponseWriter, r *http.Request, _ []byte) {
 func (v *Vendor) withToken(next func(w http.ResponseWriter, r *http.Request, body []byte)) func(http.ResponseWriter, *http.Request, []byte) {
 	return func(w http.ResponseWriter, r *http.Request, body []byte) {
 		token := r.URL.Query().Get("access_token")
-		v.mu.Lock()
-		good := token == v.token
-		v.mu.Unlock()
 		switch {
 		case token == "":
 			Code(41001, "access_token missing")(w, r)
-		case !good:
+		case !v.Takes(token):
 			Code(42001, "access_token expired")(w, r)
 		case !isJSON(r, body):
 			Code(40058, "json decode error")(w, r)
@@ -206,7 +159,10 @@ func (v *Vendor) byEmail(w http.ResponseWriter, r *http.Request, body []byte) {
 		Code(60105, "invalid email")(w, r)
 		return
 	}
-	v.found(w, r, func(p relay.Person) bool { return max(q.Type, 1) == v.emailType && strings.EqualFold(p.Email, q.Email) })
+	v.mu.Lock()
+	kept := max(q.Type, 1) == v.emailType
+	v.mu.Unlock()
+	v.found(w, r, func(_ string, p relay.Person) bool { return kept && strings.EqualFold(p.Email, q.Email) })
 }
 
 // byMobile takes numbers of mainland China without the country.
@@ -218,17 +174,15 @@ func (v *Vendor) byMobile(w http.ResponseWriter, r *http.Request, body []byte) {
 		Code(60103, "invalid mobile")(w, r)
 		return
 	}
-	v.found(w, r, func(p relay.Person) bool { return p.Phone != "" && strings.TrimPrefix(p.Phone, "+86") == q.Mobile })
+	v.found(w, r, func(_ string, p relay.Person) bool {
+		return p.Phone != "" && strings.TrimPrefix(p.Phone, "+86") == q.Mobile
+	})
 }
 
-func (v *Vendor) found(w http.ResponseWriter, r *http.Request, is func(relay.Person) bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for id, p := range v.people {
-		if is(p) {
-			answer(w, r, map[string]any{"userid": id})
-			return
-		}
+func (v *Vendor) found(w http.ResponseWriter, r *http.Request, is func(id string, p relay.Person) bool) {
+	if id := v.Find(is); id != "" {
+		answer(w, r, map[string]any{"userid": id})
+		return
 	}
 	Code(46004, "user not exist")(w, r)
 }
@@ -304,24 +258,19 @@ func content(body []byte, kind string, limit int) int {
 // take shows a message to its recipient, unless it was shown before. Without an
 // id nobody has the userid, whose letter case does not matter.
 func (v *Vendor) take(m message, body string) (id, user string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	known := ""
-	for name := range v.people {
-		if strings.EqualFold(name, m.To) {
-			known = name
-		}
-	}
+	known := v.Find(func(id string, _ relay.Person) bool { return strings.EqualFold(id, m.To) })
 	if known == "" {
 		return "", strings.ToLower(m.To)
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	before, again := v.seen[body]
 	if again && m.Check == 1 && time.Since(before.at) < time.Duration(m.Interval)*time.Second {
 		return before.id, known // what WeCom answers is not documented
 	}
 	id = rand.Text()
 	v.seen[body] = seen{id, time.Now()}
-	v.direct = append(v.direct, plugintest.Sent{User: known, Body: body})
+	v.Show(plugintest.Sent{User: known, Body: body})
 	return id, known
 }
 
@@ -342,9 +291,7 @@ func (v *Vendor) webhook(w http.ResponseWriter, r *http.Request, body []byte) {
 			Code(code, "invalid parameter")(w, r)
 			return
 		}
-		v.mu.Lock()
-		v.channel = append(v.channel, plugintest.Sent{Body: string(body)})
-		v.mu.Unlock()
+		v.Show(plugintest.Sent{Body: string(body)})
 		_, _ = io.WriteString(w, `{"errcode":0,"errmsg":"ok"}`)
 	}
 }
