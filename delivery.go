@@ -50,6 +50,7 @@ type Accepted struct {
 	Digest     [32]byte // of what the sender sent: the same key with another digest is a conflict
 	At         time.Time
 	Trace      string // the W3C trace context to deliver under; empty: not traced
+	Own        bool   // relay's own, for an operator: few, and wanted most when a backlog is full, which does not refuse it
 	Deliveries []NewDelivery
 }
 

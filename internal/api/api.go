@@ -293,21 +293,17 @@ func (d *Door) Replay(w http.ResponseWriter, r *http.Request) {
 
 // answerDelivery answers with a delivery and its log.
 func (d *Door) answerDelivery(w http.ResponseWriter, row relay.Delivery, err error, missing string) {
-	var no *Refusal
-	switch {
-	case errors.As(err, &no):
-		no.Problem().Write(w)
-	case err != nil:
+	if err != nil {
 		d.fail(w, err, missing)
-	default:
-		if row.Log == nil { // part of this answer even where nothing was tried yet
-			row.Log = []relay.Attempt{}
-		}
-		write(w, struct {
-			relay.Delivery
-			Log []relay.Attempt `json:"log"`
-		}{row, row.Log})
+		return
 	}
+	if row.Log == nil { // part of this answer even where nothing was tried yet
+		row.Log = []relay.Attempt{}
+	}
+	write(w, struct {
+		relay.Delivery
+		Log []relay.Attempt `json:"log"`
+	}{row, row.Log})
 }
 
 // change answers a pause or resume with the destination as it is now.
@@ -394,7 +390,10 @@ func faults(err error) []problem.Fault {
 }
 
 func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
+	var no *Refusal
 	switch {
+	case errors.As(err, &no):
+		no.Problem().Write(w)
 	case errors.Is(err, relay.ErrNotFound):
 		problem.New(http.StatusNotFound, missing).Write(w)
 	case errors.Is(err, relay.ErrBacklogFull):

@@ -45,11 +45,8 @@ func (d *Door) ShowPreview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out, err := d.Destinations.Preview(r.Context(), in)
-	var no *Refusal
 	var p *problem.Problem
 	switch {
-	case errors.As(err, &no):
-		no.Problem().Write(w)
 	case errors.As(err, &p):
 		p.Write(w)
 	case err != nil:

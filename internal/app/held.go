@@ -46,7 +46,7 @@ const longestLook = 5 * time.Second
 // long as it lasts.
 func (a *App) watchHeld(ctx context.Context) error {
 	full := map[string]time.Time{} // since when
-	said := map[string]bool{}
+	said := map[string]bool{}      // whether all was said that is to be
 	for {
 		after := a.current.Load().cfg.Alerts.After
 		select {
@@ -66,7 +66,8 @@ func (a *App) watchHeld(ctx context.Context) error {
 		a.held.Store(&long)
 		lasting := map[string]bool{}
 		for _, h := range long {
-			lasting[h.key()] = said[h.key()] || a.sayHeld(ctx, h)
+			done, again := said[h.key()]
+			lasting[h.key()] = done || a.sayHeld(ctx, h, again)
 		}
 		said = lasting
 	}
@@ -118,27 +119,26 @@ func (a *App) whatIsHeld(ctx context.Context, full map[string]time.Time, now tim
 }
 
 // sayHeld tells of one thing that is held for long; false means that somebody
-// must still be told.
-func (a *App) sayHeld(ctx context.Context, h held) bool {
+// must still be told, and again that this is not the first try.
+func (a *App) sayHeld(ctx context.Context, h held, again bool) bool {
 	to := a.current.Load().cfg.Alerts.Destination
 	facts := []any{"destinations", strings.Join(h.Destinations, ","), "part", h.Part, "kind", h.Kind, "reason", h.Reason, "since", h.Since}
-	told := false
+	var failed error
 	switch {
 	case to == "":
 	case slices.Contains(h.Destinations, to) && h.Part == relay.PartChannel:
 		facts = append(facts, "not_told", to+" is held itself")
 	default:
-		if err := a.tell(ctx, h, to); err != nil {
-			a.logger.Warn("alerts.destination could not be told yet", append(facts, "destination", to, "error", err)...)
-			return false
+		if failed = a.tell(ctx, h, to); failed != nil {
+			facts = append(facts, "not_told_yet", failed)
+		} else {
+			facts = append(facts, "told", to)
 		}
-		told = true
 	}
-	if told {
-		facts = append(facts, "told", to)
+	if failed == nil || !again {
+		a.logger.Error("held for long", facts...)
 	}
-	a.logger.Error("held for long", facts...)
-	return true
+	return failed == nil
 }
 
 // tell sends a relay.destination_paused event to one destination's channel. Its
@@ -172,7 +172,7 @@ func (a *App) tell(ctx context.Context, h held, to string) error {
 	}
 	_, err = a.Append(ctx, []relay.Accepted{{
 		ID: id.String(), Key: h.key(), Source: e.Source, Type: e.Type, Level: e.Level, Title: e.Title, Body: body,
-		Digest: sha256.Sum256([]byte(h.key())), At: at, Deliveries: []relay.NewDelivery{{Destination: to, Provider: d.Entry}},
+		Digest: sha256.Sum256([]byte(h.key())), At: at, Own: true, Deliveries: []relay.NewDelivery{{Destination: to, Provider: d.Entry}},
 	}})
 	return err
 }

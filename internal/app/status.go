@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
@@ -205,6 +206,10 @@ func (a *App) Pause(ctx context.Context, name string, part relay.Part, reason st
 	lane, err := a.lane(name, part)
 	if err != nil {
 		return err
+	}
+	now := a.current.Load()
+	if _, direct := now.cfg.direct[name]; lane.Part == relay.PartDirect && !direct || lane.Part == relay.PartChannel && !now.hasChannel(name) {
+		return &api.Refusal{Path: "$.part", Reason: fmt.Sprintf("destination %s has no part %q", name, lane.Part)}
 	}
 	return a.engine.Pause(ctx, lane, reason)
 }

@@ -118,7 +118,7 @@ func sampleEvent(eventType, recipient, id string, now time.Time) (relay.Accepted
 	if err != nil {
 		return relay.Accepted{}, err
 	}
-	return relay.Accepted{ID: id, Source: testSource, Door: testSource, Type: eventType, Level: e.Level, Title: e.Title, Body: body, At: now}, nil
+	return relay.Accepted{ID: id, Source: testSource, Door: testSource, Type: eventType, Level: e.Level, Title: e.Title, Body: body, At: now, Own: true}, nil
 }
 
 // outcome waits for the only delivery of an event.

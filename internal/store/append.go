@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/relay-sidecar/relay"
@@ -25,7 +26,7 @@ const reasonBacklogFull = "backlog full"
 //
 // Append answers [relay.ErrBacklogFull] when the store would hold more
 // unfinished deliveries than Options.MaxPending, unless events brings no new
-// ones. A ctx that is over is refused; after that ctx has no say.
+// ones or all of it is relay's own. A ctx that is over is refused; after that ctx has no say.
 func (s *Store) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appended, error) {
 	if len(events) == 0 {
 		return nil, nil
@@ -46,7 +47,8 @@ func (s *Store) Append(ctx context.Context, events []relay.Accepted) ([]relay.Ap
 }
 
 func (t *transaction) append(events []relay.Accepted, deliveries int) ([]relay.Appended, error) {
-	if most := t.store.limits.all; most > 0 && deliveries > 0 && t.openTotal()+deliveries > most {
+	own := !slices.ContainsFunc(events, func(e relay.Accepted) bool { return !e.Own })
+	if most := t.store.limits.all; most > 0 && !own && deliveries > 0 && t.openTotal()+deliveries > most {
 		answer, err := t.look(events)
 		if err != nil {
 			return nil, err
@@ -117,16 +119,12 @@ func (t *transaction) appendOne(e *relay.Accepted) (relay.Appended, error) {
 	}
 	t.created++
 	for i := range e.Deliveries {
-		if err := t.appendDelivery(&e.Deliveries[i], seq, created); err != nil {
+		row := newRow{NewDelivery: e.Deliveries[i], event: seq, created: created, due: t.nowMS, own: e.Own}
+		if _, _, err := t.insertDelivery(row); err != nil {
 			return relay.Appended{}, err
 		}
 	}
 	return relay.Appended{ID: e.ID, Deliveries: len(e.Deliveries)}, nil
-}
-
-func (t *transaction) appendDelivery(d *relay.NewDelivery, event, created int64) error {
-	_, _, err := t.insertDelivery(newRow{NewDelivery: *d, event: event, created: created, due: t.nowMS})
-	return err
 }
 
 // newRow is a delivery that is about to be stored.
@@ -138,6 +136,7 @@ type newRow struct {
 	fellBack bool   // direct messages fell back to it
 	replayOf string // the id of another delivery, or empty
 	late     bool   // a replay: everything else of its lane starts first
+	own      bool   // relay's own: stored also where the backlog is full
 }
 
 // insertDelivery stores a row, at once dead where its destination has too many
@@ -148,7 +147,7 @@ func (t *transaction) insertDelivery(r newRow) (id string, ok bool, err error) {
 		return "", false, fmt.Errorf("make a delivery's id: %w", err)
 	}
 	state, reason, finished := relay.StatePending, "", driver.Value(nil)
-	full := t.full(r.Destination, 0)
+	full := !r.own && t.full(r.Destination, 0)
 	if full {
 		state, reason, finished = relay.StateDead, reasonBacklogFull, t.nowMS
 	}

@@ -221,7 +221,11 @@ func backlogFullDestination(b *bench) {
 	b.must(err)
 	b.equal("full", full, []string{"a", "b"})
 	b.equal("nearly full", len(nearly), 0)
-	b.equal("waiting", events(b.claim("a", 10)), []string{"e1", "e2"})
+	// What relay itself has to say is said all the same.
+	own := b.event("e6", "", "a")
+	own.Own = true
+	b.append(own)
+	b.equal("waiting", events(b.claim("a", 10)), []string{"e1", "e2", "e6"})
 }
 
 func backlogReopened(b *bench) {
