@@ -34,9 +34,11 @@ func (s *Store) Purge(ctx context.Context, name string) (relay.Purged, error) {
 	for from := int64(-1); ; {
 		var events []int64
 		last := from
-		err := s.read(ctx, func(q query) error { // deliveries carry what their event says, and what relay.yaml knows
+		err := s.read(ctx, func(q query) error { // recipients and messages carry what their event says, and what relay.yaml knows
 			return q.each(`SELECT seq, mentioned(body, ?1) OR mentioned(coalesce(original, ''), ?1) OR mentioned(key, ?1) OR EXISTS
-				(SELECT 1 FROM deliveries AS d WHERE d.event_seq = e.seq AND d.recipient <> '' AND mentioned(d.recipient, ?1))
+				(SELECT 1 FROM deliveries AS d WHERE d.event_seq = e.seq AND d.recipient <> '' AND mentioned(d.recipient, ?1)) OR EXISTS
+				(SELECT 1 FROM deliveries AS d CROSS JOIN attempts AS a ON a.key >= d.seq << 20 AND a.key < (d.seq + 1) << 20
+				WHERE d.event_seq = e.seq AND mentioned(coalesce(a.detail, ''), ?1))
 				FROM events AS e WHERE seq > ?2 ORDER BY seq LIMIT ?3`, []any{p.folded, from, readStep}, func(scan func(...any) error) error {
 				var mentioned bool
 				err := scan(&last, &mentioned)
@@ -157,7 +159,9 @@ func (t *transaction) purgeEvent(p *purge, event int64) error {
 	}
 	redacted, changed := p.redactEvent(body)
 	if !changed && len(theirs) == 0 && p.redact(key) == key && !p.inOriginal(original) {
-		return nil // what looked like the person is somebody else
+		if sent, err := t.inAttempts(p, others); err != nil || !sent {
+			return err // what looked like the person is somebody else
+		}
 	}
 	for _, d := range theirs {
 		if err := t.purgeDelivery(p, d); err != nil {
@@ -170,6 +174,19 @@ func (t *transaction) purgeEvent(p *purge, event int64) error {
 	}
 	p.done.Redacted++
 	return t.redact(p, event, others, theirs, []driver.Value{p.redact(key), p.redact(title), redacted, event})
+}
+
+// inAttempts reports whether something that was sent names the person.
+func (t *transaction) inAttempts(p *purge, all []ofEvent) (found bool, err error) {
+	for _, d := range all {
+		err := t.sql.details.query(func(r []driver.Value) {
+			found = found || p.redact(text(r[0])) != text(r[0])
+		}, attemptKey(d.seq, 0), attemptKey(d.seq+1, 0))
+		if err != nil || found {
+			return found, err
+		}
+	}
+	return false, nil
 }
 
 // purgeDelivery drops a delivery to the person, wherever it stands. One that is

@@ -41,6 +41,7 @@ type statements struct {
 	redactEvent, redactDelivery *statement
 	redactAttempts              *statement
 	ofPerson, eventTexts        *statement
+	details                     *statement
 	dropIdentities              *statement
 	secureText                  *statement
 }
@@ -139,6 +140,7 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.redactAttempts, `UPDATE attempts SET receipt = redacted(receipt, ?), error = redacted(error, ?),
 			detail = json_remove(detail, '$.template_error', '$.message', '$.steps', '$.request', '$.response') WHERE key >= ? AND key < ?`},
 		{&s.ofPerson, `SELECT seq, destination, direct, late, recipient, fallback, finished IS NOT NULL, user FROM deliveries WHERE event_seq = ?`},
+		{&s.details, `SELECT coalesce(detail, '') FROM attempts WHERE key >= ? AND key < ?`},
 		{&s.eventTexts, `SELECT key, title, body, original FROM events WHERE seq = ?`},
 		{&s.dropIdentities, `DELETE FROM identities WHERE value = ? OR user <> '' AND user = ?`},
 		{&s.secureText, `INSERT INTO log_text (log_text, rank) VALUES ('secure-delete', ?)`},

@@ -118,6 +118,7 @@ func Run(t *testing.T, open Open) {
 		{"replay: bounded like everything new", replayAllBounded},
 		{"replay: an event is routed again", reroute},
 		{"purge: forgets a person and nobody else", purgePerson},
+		{"purge: forgets who is only in what was sent", purgeFromMessages},
 		{"backup: a copy of one moment", backUp},
 		{"prune: takes finished deliveries and their events only", pruneFinished},
 		{"prune: stops at its limit and takes unwanted events", pruneLimit},
