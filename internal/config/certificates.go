@@ -44,6 +44,10 @@ func (l *loader) named(n *node) ([]byte, bool) {
 	if n == nil || n.kind != scalarNode || n.text == "" {
 		return nil, false // the schema says what is missing
 	}
+	if strings.Contains(n.text, "-----BEGIN") || strings.ContainsAny(n.text, "\r\n") {
+		l.fault(n, "the value is PEM itself; write it to a file, and the path of that file here")
+		return nil, false
+	}
 	data, err := l.file(l.absolute(n.text))
 	if err != nil {
 		l.fault(n, "%s cannot be read: %s", show(n), err)

@@ -98,7 +98,7 @@ type Config struct {
 	Watch        Watch
 	Log          Log
 
-	index  map[string]place
+	index  map[string]indexed
 	values Parts
 }
 
@@ -337,6 +337,9 @@ func Load(path string, o Options) (*Config, []relay.Problem, error) {
 				l.decode(cfg, instance.(map[string]any))
 				cfg.index = positions(root)
 			}
+		} else {
+			l.schema = core()
+			l.instance(root) // which keys may be shown is known from then on
 		}
 	}
 	cfg.Files, cfg.Revision, cfg.Secrets = l.files(), l.revision(), l.allSecrets()

@@ -44,15 +44,21 @@ func (l *loader) keep(n *node) {
 }
 
 func (l *loader) object(n *node) any {
-	l.names(n)
 	object := map[string]any{}
 	for _, key := range n.keys {
 		field := n.fields[key]
-		value := l.value(field, n.views.field(l.schema, key, field), n.secret)
+		v := n.views.field(l.schema, key, field)
+		l.tell(n, key, field, v.secret(n.secret))
+		if field.slip && field.null && !field.bad {
+			field.bad = true
+			l.problem(field.key, field.path, "%s%s", slipWords, n.meant(field.name))
+		}
+		value := l.value(field, v, n.secret)
 		if !field.bad {
 			object[key] = value
 		}
 	}
+	l.names(n)
 	return object
 }
 
@@ -66,13 +72,19 @@ func (l *loader) names(n *node) {
 				continue
 			}
 			for _, key := range n.keys {
-				if field := n.fields[key]; !matches(pattern, key) {
-					what := rules.word("x-relay-hint")
-					if what == "" {
-						what = "a name matches " + pattern
-					}
-					l.problem(field.key, field.path, "%q cannot be a name here; %s", key, what)
+				field := n.fields[key]
+				if matches(pattern, key) || field.slip && field.bad {
+					continue
 				}
+				what := rules.word("x-relay-hint")
+				if what == "" {
+					what = "a name matches " + pattern
+				}
+				subject := "the key"
+				if field.name == key {
+					subject = strconv.Quote(key)
+				}
+				l.problem(field.key, field.path, "%s cannot be a name here; %s", subject, what)
 			}
 		}
 	}
@@ -108,7 +120,11 @@ func (l *loader) scalar(n *node, types []string) any {
 			n.kind, n.null = objectNode, false
 			return map[string]any{}
 		}
-		l.fault(n, "has no value; give it one or take the key out")
+		fix := "give it one or take the key out"
+		if n.anchor {
+			fix = "quote a value that begins with &"
+		}
+		l.fault(n, "has no value; %s", fix)
 		return nil
 	}
 	if !n.plain {

@@ -17,13 +17,17 @@ func (l *loader) judge(instance map[string]any, root *node) {
 	s := core()
 	entryKeys, common := below(s, "$defs", "entry", "properties"), below(s, "$defs", "destination", "properties")
 	providers, destinations := below(instance, "providers"), below(instance, "destinations")
+	faulty := func(section, name string) bool {
+		n := root.fields[section]
+		return n != nil && n.fields[name] != nil && l.faulty(n.fields[name].path)
+	}
 	places := &Config{File: l.path, index: positions(root)}
 	for _, name := range slices.Sorted(maps.Keys(destinations)) {
 		d := Destination{Name: name}
 		target := below(destinations, name)
 		d.Entry, _ = target["provider"].(string)
 		entry := entryOf(d.Entry, below(providers, d.Entry), entryKeys)
-		if _, known := l.o.Provider(entry.Use); !known || l.faulty("destinations."+name) || l.faulty("providers."+d.Entry) {
+		if _, known := l.o.Provider(entry.Use); !known || faulty("destinations", name) || faulty("providers", d.Entry) {
 			continue
 		}
 		d.Use, d.Settings = entry.Use, owned(target, common)

@@ -43,8 +43,10 @@ type loader struct {
 	read    map[string]content // by absolute path
 	env     map[string]string  // what was asked of the environment → what it answered
 	secrets map[string]bool
-	nodes   int // spent of maxNodes
-	text    int // spent of maxText
+	hidden  map[string]string // paths whose last key is not shown → the paths around them
+	keys    []string          // that are not shown, for masking
+	nodes   int               // spent of maxNodes
+	text    int               // spent of maxText
 	spent   bool
 
 	certificate tls.Certificate // of server.tls
@@ -66,7 +68,7 @@ func newLoader(path string, o Options) *loader {
 	if o.Provider == nil {
 		o.Provider = func(string) (Schemas, bool) { return Schemas{}, false }
 	}
-	l := &loader{o: o, path: path, dir: filepath.Dir(path), read: map[string]content{}, env: map[string]string{}, secrets: map[string]bool{}}
+	l := &loader{o: o, path: path, dir: filepath.Dir(path), read: map[string]content{}, env: map[string]string{}, secrets: map[string]bool{}, hidden: map[string]string{}}
 	if abs, err := filepath.Abs(l.dir); err == nil {
 		l.dir = abs
 	}

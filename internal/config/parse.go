@@ -91,7 +91,8 @@ func (l *loader) syntax(data []byte, err error) {
 			before, _, _ := strings.Cut(string(data), "*"+parts[1])
 			line = 1 + strings.Count(before, "\n")
 		}
-		hint = "; an anchor is written before the aliases of it"
+		message = "an alias, which begins with *, of an anchor that there is not" // its name may be a secret
+		hint = "; quote a value that begins with *, or write the anchor before it"
 	case strings.Contains(message, "mapping values are not allowed"):
 		hint = "; quote a value that holds a colon and a space"
 	case strings.Contains(message, "cannot start any token"):

@@ -20,14 +20,25 @@ func show(n *node) string {
 		return "a list"
 	case n.outside != "":
 		return "the value of " + n.outside
-	case n.secret:
+	case !shown(n):
 		return "the value"
 	}
 	return fmt.Sprintf("%q", cut(n.text))
 }
 
 // shown tells whether show repeats the value.
-func shown(n *node) bool { return n.kind == scalarNode && n.outside == "" && !n.secret }
+func shown(n *node) bool {
+	return n.kind == scalarNode && n.outside == "" && !n.secret && !n.views.flag("x-relay-private") && !pasted(n.text)
+}
+
+// pasted tells whether a text is too much for a name or a path: rather a key, a
+// certificate or a whole command, which may hold a secret.
+func pasted(text string) bool {
+	return len(text) > maxShown || strings.Contains(text, "-----BEGIN") || strings.ContainsAny(text, "\r\n")
+}
+
+// maxShown is longer than paths are, and shorter than keys.
+const maxShown = 200
 
 func withHint(words string, n *node) string {
 	if hint := n.views.word("x-relay-hint"); hint != "" {

@@ -95,6 +95,9 @@ func named(root *node) []Plugin {
 	uses := entriesOf(root)
 	if providers := root.fields["providers"]; providers != nil {
 		for _, name := range providers.keys {
+			if uses[name] == "" {
+				continue
+			}
 			p, entry := of(uses[name]), providers.fields[name]
 			if uses[name] != name {
 				continue

@@ -70,6 +70,7 @@ func (l *loader) warn(n *node, format string, args ...any) {
 func (l *loader) report() ([]relay.Problem, Problems) {
 	var masker relay.Masker
 	masker.Add(l.allSecrets()...)
+	masker.Add(l.keys...)
 	rank := func(p relay.Problem) int { // the main file's own come first
 		if p.File == l.path {
 			return 0
@@ -77,6 +78,9 @@ func (l *loader) report() ([]relay.Problem, Problems) {
 		return 1
 	}
 	tidy := func(list []relay.Problem) []relay.Problem {
+		for i := range list {
+			list[i].Path = l.shownPath(list[i].Path)
+		}
 		slices.SortStableFunc(list, func(a, b relay.Problem) int {
 			return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 		})
@@ -92,12 +96,18 @@ func (l *loader) report() ([]relay.Problem, Problems) {
 	return tidy(l.warnings), Problems(tidy(l.problems))
 }
 
+// indexed is where something stands, and its path.
+type indexed struct {
+	at   place
+	path string
+}
+
 // positions maps the JSON pointer of everything in the file to its place.
-func positions(root *node) map[string]place {
-	index := map[string]place{}
+func positions(root *node) map[string]indexed {
+	index := map[string]indexed{}
 	var walk func(n *node, pointer string)
 	walk = func(n *node, pointer string) {
-		index[pointer] = n.at
+		index[pointer] = indexed{n.at, n.path}
 		for key, field := range n.fields {
 			walk(field, pointer+"/"+escapePointer(key))
 		}
@@ -151,18 +161,18 @@ func (c *Config) Problem(destination string, entrySettings bool, pointer, messag
 // top of the file down; where the last are not in the file, the place is that
 // of the nearest one around them.
 func (c *Config) Place(keys ...string) relay.Problem {
-	p := relay.Problem{File: c.File, Path: strings.Join(keys, ".")}
-	for n := len(keys); n > 0; n-- {
-		pointer := ""
-		for _, key := range keys[:n] {
-			pointer += "/" + escapePointer(key)
+	p, pointer := relay.Problem{File: c.File}, ""
+	for _, key := range keys {
+		pointer += "/" + escapePointer(key)
+		found, ok := c.index[pointer]
+		if !ok {
+			name, _ := nameOf(key)
+			p.Path = strings.TrimPrefix(p.Path+"."+name, ".")
+			continue
 		}
-		if at, ok := c.index[pointer]; ok {
-			p.Line, p.Column = at.line, at.column
-			if at.file != "" {
-				p.File = at.file
-			}
-			break
+		p.Path, p.Line, p.Column, p.File = found.path, found.at.line, found.at.column, c.File
+		if found.at.file != "" {
+			p.File = found.at.file
 		}
 	}
 	return p

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/relay-sidecar/relay"
@@ -87,7 +88,7 @@ func (l *loader) entries(root *node) {
 	for _, name := range providers.keys {
 		n := providers.fields[name]
 		memory(l, name, n)
-		if n.fields["use"] != nil {
+		if n.fields["use"] != nil || n.name != name {
 			continue // the schema knows what may stand there
 		}
 		if _, ok := l.o.Provider(name); !ok {
@@ -186,7 +187,11 @@ func (l *loader) destination(n *node) {
 	for _, path := range match.keys {
 		top, _, _ := strings.Cut(path, ".")
 		if !slices.Contains(fields, top) {
-			l.warn(match.fields[path], "events have no field %q, so this matches nothing; what senders add stands under data%s", top, suggest(top, fields))
+			field := "such field"
+			if match.fields[path].name == path {
+				field = "field " + strconv.Quote(top)
+			}
+			l.warn(match.fields[path], "events have no %s, so this matches nothing; what senders add stands under data%s", field, suggest(top, fields))
 		}
 	}
 }

@@ -96,11 +96,14 @@ func (l *loader) merge(root *node) schema {
 	return s
 }
 
-// entriesOf is what `providers` names: entry → provider.
+// entriesOf is what `providers` names: entry → provider. What is no name is none.
 func entriesOf(root *node) map[string]string {
 	uses := map[string]string{}
 	if providers := root.fields["providers"]; providers != nil {
 		for _, name := range providers.keys {
+			if !plainName.MatchString(name) {
+				continue
+			}
 			uses[name] = name
 			if use := providers.fields[name].fields["use"]; use != nil && !use.bad && use.kind == scalarNode {
 				uses[name] = use.text

@@ -20,12 +20,15 @@ type node struct {
 	kind nodeKind
 	at   place  // of the value; of the key for what is written below its key
 	key  place  // of its key in the mapping around it
-	path string // such as destinations.dba-team.url or server.tokens[0]
+	path string // such as destinations.dba-team.url or server.tokens[0]; see nameOf for keys that are no names
 	bad  bool   // a fault was reported; it is not judged any further
+	name string // of its key, as faults may show it
+	slip bool   // its key ends at a colon without a space, and goes on with what should be its value
 
 	text    string   // of a scalar
 	plain   bool     // a scalar that is typed by what the schema wants
 	null    bool     // a scalar that has no value
+	anchor  bool     // an anchor stands before it
 	outside string   // the references in it, as they are written
 	parts   []string // what the references stood for
 
@@ -102,12 +105,12 @@ func (l *loader) build(y *yaml.Node, path string, key place, depth int) *node {
 		return n
 	case l.nodes > maxNodes || l.text > maxText:
 		l.spent = true
-		n.path = cut(n.path)
+		n.path = knownPath(n.path)
 		l.fault(n, "the file holds too much: with its aliases expanded it has more than %d values or %d MiB; use fewer aliases", maxNodes, maxText>>20)
 		return n
 	case depth > maxDepth:
 		l.spent = true
-		n.path = cut(n.path)
+		n.path = knownPath(n.path)
 		l.fault(n, "nested deeper than %d levels; does an alias contain itself?", maxDepth)
 		return n
 	}
@@ -119,12 +122,12 @@ func (l *loader) build(y *yaml.Node, path string, key place, depth int) *node {
 	switch y.ShortTag() {
 	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!map", "!!seq", "!!merge":
 	default:
-		l.fault(n, "the tag %s means nothing here; take it out", y.Tag)
+		l.fault(n, "a tag, which begins with !, means nothing here; take it out, or quote a value that begins with !")
 		return n
 	}
 	switch y.Kind {
 	case yaml.ScalarNode:
-		n.kind = scalarNode
+		n.kind, n.anchor = scalarNode, y.Anchor != ""
 		l.expand(n, y)
 	case yaml.SequenceNode:
 		n.kind = listNode
@@ -141,12 +144,12 @@ func (l *loader) build(y *yaml.Node, path string, key place, depth int) *node {
 	return n
 }
 
-// cut keeps a path of endless depth readable.
-func cut(path string) string {
-	if len(path) > maxSuggested {
-		return strings.ToValidUTF8(path[:maxSuggested], "") + "…"
+// cut keeps a text of endless length readable.
+func cut(text string) string {
+	if len(text) > maxSuggested {
+		return strings.ToValidUTF8(text[:maxSuggested], "") + "…"
 	}
-	return path
+	return text
 }
 
 // stand moves what is written below its key up to the key, where people look.
@@ -173,10 +176,8 @@ func (l *loader) fill(n *node, y *yaml.Node, depth int) {
 		case n.path == "" && len(k.Value) > 1 && k.Value[:2] == "x-":
 			// A place for anchors: it counts where it is used.
 		default:
-			path := k.Value
-			if n.path != "" {
-				path = n.path + "." + k.Value
-			}
+			name, _ := nameOf(k.Value)
+			path := n.below(name)
 			if first, twice := n.fields[k.Value]; twice {
 				l.problem(at, path, "duplicate key; it is set in line %d already", first.key.line)
 				continue

@@ -175,6 +175,11 @@ func (v views) word(keyword string) string {
 	return ""
 }
 
+// flag tells whether one of the schemas has a keyword of ours set to true.
+func (v views) flag(keyword string) bool {
+	return slices.ContainsFunc(v, func(s schema) bool { return s[keyword] == true })
+}
+
 // secret tells whether a value is one. What says nothing is what it is part of.
 func (v views) secret(around bool) bool {
 	said := around

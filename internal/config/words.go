@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -104,10 +105,21 @@ func (l *loader) unknown(n *node, key string) {
 		words += " for provider " + provider
 	}
 	fix := l.home(n, key, provider)
-	if fix == "" {
+	switch {
+	case field.slip:
+		fix = "; put a space after the colon" + n.meant(field.name)
+	case fix == "":
 		fix = suggest(key, n.views.keys())
 	}
 	l.problem(field.key, field.path, "%s%s", words, fix)
+}
+
+// meant suggests a key of n that a name is not.
+func (n *node) meant(name string) string {
+	if known := n.views.keys(); !slices.Contains(known, name) {
+		return suggest(name, known)
+	}
+	return ""
 }
 
 // home says where else a key has its place.
@@ -130,7 +142,7 @@ func (l *loader) home(n *node, key, provider string) string {
 
 func (l *loader) missing(n *node, keys []string, beside string) {
 	for _, key := range keys {
-		if n.fields[key] == nil {
+		if n.fields[key] == nil && !n.slipped(key) {
 			l.problem(n.at, n.path, "%s is missing%s", key, beside)
 		}
 	}
@@ -150,7 +162,7 @@ func (l *loader) explainChoice(root, n *node, e *jsonschema.ValidationError) {
 	}
 	if missing != nil {
 		for _, key := range missing {
-			if n.fields[key] != nil { // it is there, and was at fault
+			if n.fields[key] != nil || n.slipped(key) { // it is there, and was at fault
 				return
 			}
 		}
