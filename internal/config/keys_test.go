@@ -65,7 +65,7 @@ func TestSlipsOfThePenShowNoSecret(t *testing.T) {
 		{"destinations: {a: {provider: custom, url: https://a.example, secret: &SECRETVALUE1}}",
 			"relay.yaml:1:70: destinations.a.secret: has no value; quote a value that begins with &"},
 		{"destinations: {a: {provider: custom, url: https://a.example, secret: *SECRETVALUE1 }}",
-			"relay.yaml:1:1: not YAML: an alias, which begins with *, of an anchor that there is not; quote a value that begins with *, or write the anchor before it"},
+			"relay.yaml:1:70: not YAML: an alias, which begins with *, of an anchor that there is not; quote a value that begins with *, or write the anchor before it"},
 		{"server: {tokens: [{SECRETVALUE1: events}]}",
 			"relay.yaml:1:19: server.tokens[0]: token is missing\nrelay.yaml:1:20: server.tokens[0].…: unknown key"},
 		{"server: {tokens: [{SECRETVALUE1:events}]}",

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
-	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -45,7 +42,7 @@ func (l *loader) document(data []byte) *yaml.Node {
 	case errors.Is(err, io.EOF):
 		return whole("%s", emptyFile)
 	case err != nil:
-		l.syntax(data, err)
+		l.syntax(data)
 		return nil
 	}
 	switch err := decoder.Decode(&second); {
@@ -53,7 +50,7 @@ func (l *loader) document(data []byte) *yaml.Node {
 		l.problem(l.here(second.Line, 1), "", "a second document begins here; a configuration is one document, so take out the ---")
 		return nil
 	case !errors.Is(err, io.EOF):
-		l.syntax(data, err)
+		l.syntax(data)
 		return nil
 	}
 	root := document.Content[0]
@@ -65,47 +62,6 @@ func (l *loader) document(data []byte) *yaml.Node {
 
 // emptyFile is no configuration: it may be half of a write.
 const emptyFile = "the file is empty; write {} where nothing but defaults is wanted"
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-// syntax reports what the parser says. Its line is often that of the block in
-// which the fault is, so a tab, the usual culprit, is looked for.
-func (l *loader) syntax(data []byte, err error) {
-	line, message := 0, err.Error()
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
-		line, _ = strconv.Atoi(m[1]) // no line: 0
-		message = m[2]
-	}
-	for i, text := range strings.Split(string(data), "\n") {
-		indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
-		if tab := strings.IndexByte(indent, '\t'); tab >= 0 && i+1 >= line {
-			l.problem(l.here(i+1, tab+1), "", "a tab in the indentation; YAML is indented by spaces")
-			return
-		}
-	}
-	hint := ""
-	line = max(line, 1) // the parser leaves out the first one
-	switch {
-	case strings.HasPrefix(message, "unknown anchor"):
-		if parts := strings.SplitN(message, "'", 3); len(parts) == 3 {
-			before, _, _ := strings.Cut(string(data), "*"+parts[1])
-			line = 1 + strings.Count(before, "\n")
-		}
-		message = "an alias, which begins with *, of an anchor that there is not" // its name may be a secret
-		hint = "; quote a value that begins with *, or write the anchor before it"
-	case strings.Contains(message, "mapping values are not allowed"):
-		hint = "; quote a value that holds a colon and a space"
-	case strings.Contains(message, "cannot start any token"):
-		hint = "; quote a value that begins with @, ` or %"
-	case strings.Contains(message, "did not find expected ','") && bytes.Contains(data, []byte("${")):
-		hint = "; inside { } and [ ] a ${…} is written in quotes"
-	case strings.Contains(message, "unexpected end of stream"):
-		hint = "; a quote or a bracket is not closed: is the file whole?"
-	case strings.Contains(message, "did not find expected"):
-		hint = "; look at the indentation, brackets and quotes from here on"
-	}
-	l.problem(l.here(line, 1), "", "not YAML: %s%s", message, hint)
-}
 
 // badByte is where the text stops being UTF-8.
 func badByte(data []byte) (line, column int) {
