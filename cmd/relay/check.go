@@ -35,13 +35,18 @@ compared by keyed hashes. What a reload would refuse is a fault.`,
 			}
 			checked, warnings, err := app.Check(cmd.Context(), o, online)
 			out := checkAnswer{Good: err == nil, Warnings: warnings}
-			if err == nil && diff {
-				if out.Diff, err = c.diff(cmd.Context(), checked); err != nil {
-					return err
+			if checked != nil && diff {
+				difference, failed := c.diff(cmd.Context(), checked)
+				if failed != nil && err == nil {
+					return failed
 				}
-				if refused := checked.Refused(out.Diff.Restart); len(refused) > 0 {
-					out.Good, err = false, config.Problems(refused)
+				if err == nil {
+					out.Diff = difference
 				}
+				if failed == nil {
+					err = checked.Refused(err, difference.Restart)
+				}
+				out.Good = err == nil
 			}
 			if c.json {
 				return c.printCheck(out, err)

@@ -19,24 +19,62 @@ import (
 
 // Check judges a configuration and its templates as New would, without opening
 // the store or listening; online it asks the vendors about the credentials for
-// direct messages, too. An error that is a config.Problems names every fault.
+// direct messages, too. An error that is a config.Problems names every fault, and
+// what it found is answered all the same.
 func Check(ctx context.Context, o Options, online bool) (checked *Checked, warnings []relay.Problem, err error) {
+	a, done, err := newJudge(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
+	cfg, warnings, err := a.loadConfig(ctx, true)
+	var faults config.Problems
+	if err != nil && !errors.As(err, &faults) {
+		return nil, warnings, err
+	}
+	revision, more, err := a.judgeTemplates(ctx, cfg)
+	if err != nil {
+		return nil, warnings, err
+	}
+	good := len(faults) == 0
+	faults = faults.With(cfg.File, more...)
+	if online && good {
+		more, refused := a.probe(ctx, cfg)
+		warnings, faults = append(warnings, more...), faults.With(cfg.File, refused...)
+	}
+	checked = &Checked{cfg.Config, revision}
+	if len(faults) > 0 {
+		return checked, warnings, faults
+	}
+	return checked, warnings, nil
+}
+
+// newJudge is a relay that only judges: it has no store, and a directory of its
+// own for plugins until done.
+func newJudge(o Options) (a *App, done func(), err error) {
 	dir, err := os.MkdirTemp("", "relay-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a directory for plugins: %w", err)
 	}
-	defer os.RemoveAll(dir)
-	a := &App{o: o, masker: &relay.Masker{}}
+	a = &App{o: o, masker: &relay.Masker{}}
 	a.host, err = pluginhost.New(pluginhost.Options{
 		Executable: o.Executable, Dir: filepath.Join(dir, "run"), Copies: filepath.Join(dir, "plugins"), Accept: acceptable, Logger: discardLogger(), Mask: a.masker.Mask,
 	})
 	if err != nil {
+		os.RemoveAll(dir)
 		return nil, nil, err
 	}
-	defer a.host.Close()
-	cfg, warnings, err := a.loadConfig(ctx, true)
-	if err != nil {
-		return nil, warnings, err
+	return a, func() {
+		a.host.Close()
+		os.RemoveAll(dir)
+	}, nil
+}
+
+// judgeTemplates finds the faults of the templates, and of what a configuration
+// says of them, also of a refused one.
+func (a *App) judgeTemplates(ctx context.Context, cfg loaded) (revision string, faults []relay.Problem, err error) {
+	if cfg.Templates == "" {
+		return "", nil, nil // a fault says why
 	}
 	child := a.host.Scripts()
 	defer child.Close()
@@ -45,22 +83,27 @@ func Check(ctx context.Context, o Options, online bool) (checked *Checked, warni
 	})
 	set, err := library.Load(ctx)
 	if err != nil {
-		return nil, warnings, fmt.Errorf("load templates: %w", err)
+		return "", nil, fmt.Errorf("load templates: %w", err)
 	}
-	faults := config.Problems(append(set.Problems(), missingTemplates(cfg.Config, set)...))
-	if online {
-		more, refused := a.probe(ctx, cfg)
-		warnings, faults = append(warnings, more...), append(faults, refused...)
+	for _, p := range set.Problems() {
+		if p.File == cfg.Templates { // the directory itself
+			words := p.Message
+			p = cfg.Place("templates")
+			p.Message = words
+		}
+		faults = append(faults, p)
 	}
-	if len(faults) > 0 {
-		return nil, warnings, faults
-	}
-	return &Checked{cfg.Config, set.Revision}, warnings, nil
+	return set.Revision, append(faults, missingTemplates(cfg.Config, set)...), nil
 }
 
 // everyFault is a refusal with what third parties' plugins find, too.
 func everyFault(ctx context.Context, o Options, err error) error {
-	if _, _, more := Check(ctx, o, false); more != nil && errors.As(more, new(config.Problems)) {
+	a, done, failed := newJudge(o)
+	if failed != nil {
+		return err
+	}
+	defer done()
+	if _, _, more := a.loadConfig(ctx, true); more != nil && errors.As(more, new(config.Problems)) {
 		return more
 	}
 	return err

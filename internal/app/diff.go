@@ -2,13 +2,13 @@ package app
 
 import (
 	"encoding/json"
+	"errors"
 
-	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/api"
 	"github.com/relay-sidecar/relay/internal/config"
 )
 
-// Checked is a configuration that Check found good.
+// Checked is a configuration that Check has read.
 type Checked struct {
 	cfg       *config.Config
 	templates string // their revision
@@ -20,8 +20,17 @@ func (c *Checked) Question(salt []byte) ([]byte, error) {
 	return json.Marshal(api.Comparison{Salt: salt, Parts: c.cfg.Digests(salt), Templates: c.templates})
 }
 
-// Refused names what of the changes a reload would refuse, with its place.
-func (c *Checked) Refused(keys []string) []relay.Problem { return c.cfg.RestartProblems(keys) }
+// Refused adds to the faults of the configuration what of the changes a reload
+// would refuse, with its place; nil: there is neither.
+func (c *Checked) Refused(err error, keys []string) error {
+	refused := c.cfg.RestartProblems(keys)
+	if len(refused) == 0 {
+		return err
+	}
+	var faults config.Problems
+	errors.As(err, &faults)
+	return faults.With(c.cfg.File, refused...)
+}
 
 // compare answers POST /v1/config/diff.
 func (a *App) compare(q api.Comparison) any {

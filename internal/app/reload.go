@@ -1,11 +1,9 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"slices"
 	"time"
@@ -48,10 +46,10 @@ func (a *App) Reload(ctx context.Context) error {
 	defer a.host.Refresh() // a plugin's executable may be what has changed
 	defer a.host.Forget()
 	cfg, warnings, err := a.loadConfig(ctx, false)
-	if err == nil {
-		if faults := running.cfg.NeedsRestart(cfg.Config); len(faults) > 0 {
-			err = faults
-		}
+	if restart := running.cfg.NeedsRestart(cfg.Config); len(restart) > 0 {
+		var faults config.Problems
+		errors.As(err, &faults) // what else is wrong
+		err = faults.With(cfg.File, restart...)
 	}
 	a.metrics.Reloaded(err == nil)
 	if err != nil {
@@ -152,22 +150,17 @@ func (l loaded) watched() []string {
 // missingTemplates are the scripts that relay.yaml asks for and that there are not.
 func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {
 	var missing []relay.Problem
-	for _, d := range cfg.Destinations {
-		if d.Template != "" && set.Named(d.Template) == nil {
-			p := cfg.Place("destinations", d.Name, "template")
-			p.Message = fmt.Sprintf("there is no usable template %q below %s", d.Template, cfg.Templates)
-			missing = append(missing, p)
+	for _, s := range cfg.Scripts {
+		p := cfg.Place(s.Keys...)
+		switch {
+		case s.Source && set.Source(s.Name) == nil:
+			p.Message = fmt.Sprintf("there is no usable script %q below %s", s.File(), cfg.Templates)
+		case !s.Source && set.Named(s.Name) == nil:
+			p.Message = fmt.Sprintf("there is no usable template %q below %s", s.Name, cfg.Templates)
+		default:
+			continue
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
-		if script := cfg.Sources[name].Script; set.Source(cmp.Or(script, name)) == nil {
-			p := cfg.Place("sources", name)
-			if script != "" {
-				p = cfg.Place("sources", name, "script")
-			}
-			p.Message = fmt.Sprintf("there is no usable script %q below %s", cmp.Or(script, "sources/"+name+".ts"), cfg.Templates)
-			missing = append(missing, p)
-		}
+		missing = append(missing, p)
 	}
 	return missing
 }

@@ -101,10 +101,14 @@ func (c *Config) NeedsRestart(next *Config) Problems {
 	return next.RestartProblems(Restart(c.values, next.values))
 }
 
-// RestartProblems words the refusal of keys, each with its place.
+// RestartProblems words the refusal of keys, each with its place. What a refused
+// file does not say, or says wrong, is not known to change.
 func (c *Config) RestartProblems(keys []string) Problems {
 	var faults Problems
 	for _, key := range keys {
+		if c.judged != nil && !c.judged[key] {
+			continue
+		}
 		p := c.Place(strings.Split(key, ".")...)
 		p.Message = "a change of it needs a restart; nothing of the file was taken"
 		faults = append(faults, p)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/relay-sidecar/relay/internal/config"
 )
 
 // What takes a restart is refused by its name, and nothing else is.
@@ -55,5 +57,26 @@ log: {level: info, format: text}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: a restart is needed for %v, want %v", replacements, got, want)
 		}
+	}
+}
+
+// A refused file is told of its changes that need a restart, too, as far as it
+// says them without a fault.
+func TestNeedsRestartOfARefusedFile(t *testing.T) {
+	running, _ := load(t, write(t, "server: {listen: 127.0.0.1:1, shutdown: 11s}\nstore: {path: ./a, max_pending: 10}\ndestinations: {d: {provider: slack, url: https://a.example}}\n"), nil)
+	next, _, err := config.Load(write(t, "server: {listen: [127.0.0.1], shutdon: 12s}\nstore: {path: ./a, max_pending: 11}\ntemplates: ./b\ndestinatons: {}\n"), options(nil))
+	if err == nil {
+		t.Fatal("the file is taken")
+	}
+	var got []string
+	for _, p := range running.NeedsRestart(next) {
+		got = append(got, fmt.Sprint(p.Line, " ", p.Path))
+	}
+	if want := []string{"2 store.max_pending", "3 templates"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	broken, _, _ := config.Load(write(t, "a: [\n"), options(nil))
+	if got := running.NeedsRestart(broken); len(got) > 0 {
+		t.Errorf("what is no YAML changes %v", got)
 	}
 }

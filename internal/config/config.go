@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -98,8 +99,13 @@ type Config struct {
 	Watch        Watch
 	Log          Log
 
+	Scripts []Script // every script that the file asks for
+
 	index  map[string]indexed
 	values Parts
+	// judged are the keys whose change takes a restart and that a refused file
+	// has without a fault; nil: the file was taken.
+	judged map[string]bool
 }
 
 // String is the revision: the rest holds secrets.
@@ -322,7 +328,8 @@ type Log struct{ Level, Format string }
 //
 // The error is a Problems with every fault. The Config that comes with it is
 // not nil but holds only File, Files, Revision and Secrets: what a watcher, a
-// report of the refusal and a masker need.
+// report of the refusal and a masker need; and, where they have no fault, Templates
+// and Scripts, so that what is wrong with those can be said with the rest.
 func Load(path string, o Options) (*Config, []relay.Problem, error) {
 	l := newLoader(path, o)
 	cfg := &Config{File: path}
@@ -335,14 +342,24 @@ func Load(path string, o Options) (*Config, []relay.Problem, error) {
 			l.judge(instance.(map[string]any), root)
 			if len(l.problems) == 0 {
 				l.decode(cfg, instance.(map[string]any))
-				cfg.index = positions(root)
+			} else {
+				cfg.values = l.valuesOf(finish(core(), core(), instance).(map[string]any))
 			}
+			cfg.index = positions(root)
+			cfg.Templates, cfg.Scripts = l.templates(root), l.scripts(root)
 		} else {
 			l.schema = core()
 			l.instance(root) // which keys may be shown is known from then on
 		}
 	}
 	cfg.Files, cfg.Revision, cfg.Secrets = l.files(), l.revision(), l.allSecrets()
+	if len(l.problems) > 0 {
+		cfg.judged = map[string]bool{}
+		for key := range restartKeys(core(), "") {
+			_, written := cfg.index["/"+strings.ReplaceAll(key, ".", "/")]
+			cfg.judged[key] = written && !l.faulty(key)
+		}
+	}
 	warnings, faults := l.report()
 	if len(faults) > 0 {
 		return cfg, warnings, faults

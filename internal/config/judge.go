@@ -69,7 +69,7 @@ func directOf(value any) *DirectMessages {
 // faulty reports whether something at or below a path is at fault.
 func (l *loader) faulty(path string) bool {
 	for _, p := range l.problems {
-		if p.Path == path || strings.HasPrefix(p.Path, path+".") {
+		if p.Path == path || strings.HasPrefix(p.Path, path+".") || strings.HasPrefix(p.Path, path+"[") {
 			return true
 		}
 	}

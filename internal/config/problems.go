@@ -26,6 +26,28 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// With is the list with more faults of the file in their places, each said
+// once. What is not of the file comes last.
+func (p Problems) With(file string, more ...relay.Problem) Problems {
+	rank := func(p relay.Problem) int {
+		switch {
+		case p.File != file:
+			return 2
+		case p.Line == 0:
+			return 1 // it is of the file as a whole, or says how many more there are
+		}
+		return 0
+	}
+	all := slices.Concat(p, more)
+	slices.SortStableFunc(all, func(a, b relay.Problem) int {
+		if r := cmp.Compare(rank(a), rank(b)); r != 0 || rank(a) > 0 {
+			return r
+		}
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return slices.Compact(all)
+}
+
 // Unwrap takes the list apart, for answers that list faults.
 func (p Problems) Unwrap() []error {
 	all := make([]error, len(p))

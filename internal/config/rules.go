@@ -29,7 +29,9 @@ func (l *loader) rules(root *node) {
 		l.warn(root, "there are no destinations: events are accepted and go nowhere")
 		return
 	}
+	own := slices.Sorted(maps.Keys(below(core(), "$defs", "destination", "properties")))
 	for _, name := range destinations.keys {
+		l.slips(destinations.fields[name], own)
 		l.destination(destinations.fields[name])
 		l.recipients(destinations.fields[name], root)
 	}
@@ -85,9 +87,11 @@ func (l *loader) entries(root *node) {
 	if providers == nil {
 		return
 	}
+	own := slices.Sorted(maps.Keys(below(core(), "$defs", "entry", "properties")))
 	for _, name := range providers.keys {
 		n := providers.fields[name]
 		memory(l, name, n)
+		l.slips(n, own)
 		if n.fields["use"] != nil || n.name != name {
 			continue // the schema knows what may stand there
 		}
@@ -162,6 +166,20 @@ func (l *loader) everywhere(n *node) {
 		return
 	}
 	l.fault(n, "%s is not an https URL; http is taken to a loopback address only", show(n))
+}
+
+// slips finds the slips of the pen in keys of relay's own where no provider can
+// say which other keys there are.
+func (l *loader) slips(n *node, own []string) {
+	if n.views.word("x-relay-provider") != "" {
+		return // the schema has said it
+	}
+	for _, key := range n.keys {
+		field := n.fields[key]
+		if meant := suggest(key, own); meant != "" && !field.bad && !slices.Contains(own, key) {
+			l.problem(field.key, field.path, "unknown key%s", meant)
+		}
+	}
 }
 
 func (l *loader) destination(n *node) {
