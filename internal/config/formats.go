@@ -51,7 +51,20 @@ func check[T any](parse func(string) (T, error)) func(string) error {
 	}
 }
 
-const durationFix = "write a number and ms, s, m, h or d, such as 30s, 24h or 30d"
+// The remedies, which editors show, too.
+const (
+	durationFix = "write a number and ms, s, m, h or d, such as 30s, 24h or 30d"
+	sizeFix     = "write a number and KiB, MiB or GiB, such as 64KiB, or plain bytes"
+	rateFix     = "write a number and s, m or h, such as 1/s or 20/m"
+	listenFix   = "write host:port, such as 127.0.0.1:8750, or unix:///path"
+	modeFix     = "write it in octal, such as 0660"
+	zoneFix     = "write an IANA name, such as Asia/Shanghai or UTC"
+	templateFix = "name a .ts or .js file, such as issue/approval.ts"
+	sourceFix   = "write its path below the templates directory, such as sources/github.ts"
+	whsecFix    = "write whsec_ and the base64 of 24 to 64 bytes, as the sender shows it"
+	urlFix      = "write one that begins with https://"
+	networkFix  = "write an address and the length of its prefix, such as 169.254.10.0/24"
+)
 
 // ParseDuration reads durations such as 250ms, 30s, 1h30m and 30d (of 24 hours each); 0 needs no unit.
 func ParseDuration(text string) (time.Duration, error) {
@@ -112,7 +125,7 @@ func ParseSize(text string) (int64, error) {
 	n, err := strconv.ParseInt(text[:digits], 10, 64)
 	switch {
 	case err != nil || !known:
-		bad := &misfit{what: "is not a size", fix: "write a number and KiB, MiB or GiB, such as 64KiB, or plain bytes"}
+		bad := &misfit{what: "is not a size", fix: sizeFix}
 		if unit := strings.ToUpper(text[digits:]); err == nil && len(unit) <= 2 && strings.Contains("KMGT", unit[:1]) && strings.HasSuffix("B", unit[1:]) {
 			bad.quoting = "write " + text[:digits] + unit[:1] + "iB"
 		}
@@ -128,7 +141,7 @@ func ParseSize(text string) (int64, error) {
 func parseRate(text string) (relay.Rate, error) {
 	r, err := relay.ParseRate(text)
 	if err != nil || text == "" {
-		return r, &misfit{what: "is not a rate", fix: "write a number and s, m or h, such as 1/s or 20/m"}
+		return r, &misfit{what: "is not a rate", fix: rateFix}
 	}
 	return r, nil
 }
@@ -141,7 +154,7 @@ const maxSocketPath = 103
 
 // ParseListen reads host:port or unix:///path.
 func ParseListen(text string) (Listen, error) {
-	bad := &misfit{what: "is not an address to listen on", fix: "write host:port, such as 127.0.0.1:8750, or unix:///path"}
+	bad := &misfit{what: "is not an address to listen on", fix: listenFix}
 	if socket, ok := strings.CutPrefix(text, "unix://"); ok {
 		if !path.IsAbs(socket) {
 			return Listen{}, &misfit{what: "is not the path of a socket", fix: "write it whole, with three slashes, such as unix:///run/relay/relay.sock"}
@@ -196,7 +209,7 @@ func loopback(host string) bool {
 func parseMode(text string) (fs.FileMode, error) {
 	mode, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
 	if err != nil || mode > 0o777 {
-		return 0, &misfit{what: "is not a file mode", fix: "write it in octal, such as 0660"}
+		return 0, &misfit{what: "is not a file mode", fix: modeFix}
 	}
 	return fs.FileMode(mode), nil
 }
@@ -207,7 +220,7 @@ func parseZone(text string) (string, error) {
 		return "", nil
 	}
 	if _, err := time.LoadLocation(text); err != nil || text == "" {
-		return "", &misfit{what: "is not a time zone", fix: "write an IANA name, such as Asia/Shanghai or UTC"}
+		return "", &misfit{what: "is not a time zone", fix: zoneFix}
 	}
 	return text, nil
 }
@@ -219,7 +232,7 @@ func parseTemplate(text string) (string, error) {
 		return "", &misfit{what: "is not a file below the templates directory", fix: "write its path from there, such as issue/approval.ts"}
 	}
 	if extension := path.Ext(clean); extension != ".ts" && extension != ".js" {
-		return "", &misfit{what: "is not a template", fix: "name a .ts or .js file, such as issue/approval.ts"}
+		return "", &misfit{what: "is not a template", fix: templateFix}
 	}
 	return clean, nil
 }
@@ -229,7 +242,7 @@ func parseSource(text string) (string, error) {
 	const directory = "sources/"
 	name, err := parseTemplate(text)
 	if err != nil || !strings.HasPrefix(name, directory) {
-		return "", &misfit{what: "is not a source script", fix: "write its path below the templates directory, such as sources/github.ts"}
+		return "", &misfit{what: "is not a source script", fix: sourceFix}
 	}
 	return name, nil
 }
@@ -240,7 +253,7 @@ func ParseWebhookSecret(text string) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(text, "whsec_")
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if !ok || err != nil || len(key) < 24 || len(key) > 64 {
-		return nil, &misfit{what: "is not a Standard Webhooks secret", fix: "write whsec_ and the base64 of 24 to 64 bytes, as the sender shows it"}
+		return nil, &misfit{what: "is not a Standard Webhooks secret", fix: whsecFix}
 	}
 	return key, nil
 }
@@ -251,9 +264,9 @@ func parseURL(text string) (*url.URL, error) {
 	case text == "":
 		return nil, &misfit{what: "is empty", fix: "write an https URL"}
 	case err != nil || strings.ContainsAny(text, " \t\r\n"):
-		return nil, &misfit{what: "is not a URL", fix: "write one that begins with https://"}
+		return nil, &misfit{what: "is not a URL", fix: urlFix}
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, &misfit{what: "is not an https URL", fix: "write one that begins with https://"}
+		return nil, &misfit{what: "is not an https URL", fix: urlFix}
 	case u.Hostname() == "":
 		return nil, &misfit{what: "has no host", fix: "write https:// and the host behind it"}
 	}
@@ -267,7 +280,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
-		return network, &misfit{what: "is not a network", fix: "write an address and the length of its prefix, such as 169.254.10.0/24"}
+		return network, &misfit{what: "is not a network", fix: networkFix}
 	}
 	return network.Masked(), nil
 }
