@@ -146,7 +146,7 @@ destinations:
 		`{"destination":"team","type":"no.such"}`:                                         {400, `there is no sample of type "no.such"; there are `, "$.type"},
 		`{"destination":"team","type":"x","event":{"type":"x","title":"x"}}`:              {400, "give an event, or the type whose sample is shown, not both", "$.type"},
 		`{"destination":"team","recipient":"+8613800000000"}`:                             {400, "destination team finds people by email or explicit id; ", "$.recipient"},
-		`{"destination":"plain","recipient":"ann@example.com"}`:                           {400, "destination plain cannot reach people: ", "$.recipient"},
+		`{"destination":"plain","recipient":"ann@example.com"}`:                           {400, "destination plain cannot reach people: provider custom has no direct messages", "$.recipient"},
 		`{"destination":"people"}`:                                                        {400, "destination people has no channel; say whom to write to, ", "$.recipient"},
 		`{"destination":"sleeping"}`:                                                      {400, "destination sleeping is disabled; set disabled: false first", ""},
 		`{"destnation":"team"}`:                                                           {400, `the body is not what is taken here: json: unknown field "destnation"`, ""},

@@ -20,6 +20,7 @@ type loaded struct {
 	catalogue *catalogue
 	windows   map[string][]delivery.Window // of the channels, by destination
 	direct    map[string]account           // by destinations that can reach people
+	unreached map[string]string            // why, by destinations that cannot
 	unknown   map[string]bool              // destinations of which their plugin could not say yet what they are
 	people    *people.Directory
 }
@@ -75,7 +76,7 @@ func (a *App) loadConfig(ctx context.Context, strict bool) (loaded, []relay.Prob
 	c := newCatalogue(ctx, a.o.Providers, a.host, strict)
 	cfg, warnings, err := config.Load(a.o.Config, c.options())
 	a.hide(cfg.Secrets) // also of a refused one: its faults are logged
-	out := loaded{Config: cfg, catalogue: c, windows: map[string][]delivery.Window{}, direct: map[string]account{}, unknown: map[string]bool{}}
+	out := loaded{Config: cfg, catalogue: c, windows: map[string][]delivery.Window{}, direct: map[string]account{}, unreached: map[string]string{}, unknown: map[string]bool{}}
 	if err != nil {
 		return out, warnings, err
 	}
@@ -91,6 +92,8 @@ func (a *App) loadConfig(ctx context.Context, strict bool) (loaded, []relay.Prob
 		}
 		if o.reaches {
 			out.direct[d.Name] = c.accountOf(d, o)
+		} else {
+			out.unreached[d.Name] = o.whyUnreached(d)
 		}
 	}
 	known := make([]people.Person, len(cfg.People))

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"strings"
+
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/plugin"
@@ -18,6 +20,7 @@ type opened struct {
 	prober        plugin.Prober // asks the vendor about the credentials; nil: nobody can
 
 	problems, directProblems []plugin.Problem
+	noDirect                 bool // the provider has no direct messages at all
 }
 
 // open has a provider judge one destination's settings.
@@ -47,6 +50,23 @@ func noDirect(provider string) []plugin.Problem {
 	return []plugin.Problem{{Message: "provider " + provider + " has no direct messages; all events go to the channel", Warning: true}}
 }
 
+// whyUnreached is why people cannot be reached, with the keys that are missing;
+// empty: the provider does not say.
+func (o opened) whyUnreached(d config.Destination) string {
+	if o.noDirect {
+		return "provider " + d.Use + " has no direct messages"
+	}
+	var reasons []string
+	for _, p := range o.directProblems {
+		key := "destinations." + d.Name
+		if p.Provider {
+			key = "providers." + d.Entry
+		}
+		reasons = append(reasons, key+strings.ReplaceAll(p.Pointer, "/", ".")+": "+p.Message)
+	}
+	return strings.Join(reasons, "; ")
+}
+
 // openHere asks a provider that is linked in.
 func (c *catalogue) openHere(d config.Destination, e config.Entry, masker *relay.Masker) (o opened) {
 	p := c.builtIn[d.Use]
@@ -60,7 +80,7 @@ func (c *catalogue) openHere(d config.Destination, e config.Entry, masker *relay
 	}
 	reaching, ok := p.(plugin.DirectProvider)
 	if !ok {
-		o.directProblems = noDirect(d.Use)
+		o.noDirect, o.directProblems = true, noDirect(d.Use)
 		return o
 	}
 	direct, problems := reaching.OpenDirect(s)
@@ -98,7 +118,7 @@ func (c *catalogue) openThere(d config.Destination, e config.Entry) (o opened) {
 		}
 	}
 	if !asked.Reaches {
-		o.directProblems = noDirect(d.Use)
+		o.noDirect, o.directProblems = true, noDirect(d.Use)
 	}
 	if len(resp.Opened) > 0 {
 		said := resp.Opened[0]

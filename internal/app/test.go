@@ -77,7 +77,7 @@ func (s *snapshot) addressee(d config.Destination, to, path string) (relay.NewDe
 	case to == "":
 		return out, &api.Refusal{Path: path, Reason: fmt.Sprintf("destination %s has no channel; say whom to write to, by email, phone or id", d.Name)}
 	case !reaches:
-		return out, &api.Refusal{Path: path, Reason: fmt.Sprintf("destination %s cannot reach people: its provider has no credentials for direct messages; relay check says which are missing", d.Name)}
+		return out, &api.Refusal{Path: path, Reason: fmt.Sprintf("destination %s cannot reach people: %s", d.Name, cmp.Or(s.cfg.unreached[d.Name], "its provider sends no direct messages with these settings"))}
 	}
 	raw, err := json.Marshal(s.cfg.people.Complete(personBy(to, d.Entry), testSource))
 	out.Recipient = string(raw)
