@@ -112,6 +112,8 @@ func TestSettings(t *testing.T) {
 		"http":           {settings{URL: "http://10.0.0.7/x"}, true, []string{"/url: http is not encrypted"}},
 		"no URL":         {settings{URL: "app.example.com"}, false, []string{"/url: not a URL"}},
 		"other scheme":   {settings{URL: "ftp://app.example.com"}, false, []string{"/url: not a URL"}},
+		"bad port":       {settings{URL: "https://app.example.com:99999"}, false, []string{"/url: not a URL, since its port is not a number from 1 to 65535"}},
+		"blanks":         {settings{URL: " https://app.example.com"}, false, []string{"/url: not a URL, since it has blanks before, in or behind it"}},
 		"headers":        {settings{URL: "https://h/", Headers: map[string]string{"Authorization": "Bearer x", "content-type": "application/vnd.x+json"}}, true, nil},
 		"format":         {settings{URL: "https://h/", Format: "xml"}, false, []string{"/format: \"xml\" is not a format"}},
 		"bad headers":    {settings{URL: "https://h/", Headers: map[string]string{"a/b": "x", "Host": "x", "X-A": "a\nb"}}, false, []string{"/headers/Host: set by", "/headers/X-A: the value", "/headers/a~1b: is not a header's name"}},

@@ -85,10 +85,10 @@ func (s settings) check() (u *url.URL, header http.Header, keys [][]byte, proble
 	fault := func(pointer, format string, args ...any) {
 		problems = append(problems, plugin.Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
 	}
-	u, err := url.Parse(s.URL)
+	u, why := post.URL(s.URL)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		fault("/url", "not a URL; write one that begins with https://")
+	case why != "":
+		fault("/url", "%s; write one such as https://app.example.com/hooks/relay", why)
 	case u.Scheme == "http" && !post.Loopback(u.Hostname()):
 		problems = append(problems, plugin.Problem{
 			Pointer: "/url",

@@ -83,9 +83,9 @@ func checkURL(raw string) (*url.URL, []plugin.Problem) {
 	fault := func(message string) (*url.URL, []plugin.Problem) {
 		return nil, []plugin.Problem{{Pointer: "/url", Message: message}}
 	}
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return fault("not a URL; copy the robot's webhook from DingTalk, such as https://oapi.dingtalk.com/robot/send?access_token=…")
+	u, why := post.URL(raw)
+	if why != "" {
+		return fault(why + "; copy the robot's webhook from DingTalk, such as https://oapi.dingtalk.com/robot/send?access_token=…")
 	}
 	host := u.Hostname()
 	query, err := url.ParseQuery(u.RawQuery)

@@ -107,7 +107,7 @@ func TestURL(t *testing.T) {
 		"https://discord.com/api/webhooks/" + id:                             "! lacks the webhook's id or token",
 		"https://discord.com/api/webhooks/" + id + "/":                       "! lacks the webhook's id or token",
 		"https://discord.com/api/webhooks/x1/" + token:                       "! lacks the webhook's id or token",
-		"https://discord.com/api/webhooks/" + id + "/tok en":                 "! lacks the webhook's id or token",
+		"https://discord.com/api/webhooks/" + id + "/tok en":                 "! not a URL, since it has blanks",
 		hook + "/slack":      "! take /slack off",
 		hook + "/messages/1": "! goes on behind",
 		"https://discord.com/proxy/api/webhooks/" + id + "/" + token: "! more before /api",

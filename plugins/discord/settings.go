@@ -127,9 +127,9 @@ func (s settings) check() (a address, problems []plugin.Problem) {
 // parseURL reads a webhook's URL. Every version of the API becomes the one that
 // this package speaks: the URL that Discord shows has none, which means v6.
 func parseURL(raw string) (a address, fault, warning string) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return a, "not a URL; copy the webhook's from Discord, such as https://discord.com/api/webhooks/<id>/<token>", ""
+	u, why := post.URL(raw)
+	if why != "" {
+		return a, why + "; copy the webhook's from Discord, such as https://discord.com/api/webhooks/<id>/<token>", ""
 	}
 	host := u.Hostname()
 	official := discordHost(host)

@@ -161,9 +161,9 @@ func (e entrySettings) check() (host string, problems []plugin.Problem) {
 
 // checkURL judges a webhook's URL. private is the host of a private deployment.
 func checkURL(raw, domain, private string) (u *url.URL, fault, warning string) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, "not a URL; copy the custom bot's webhook, such as https://" + hostFeishu + hookPath + "…", ""
+	u, why := post.URL(raw)
+	if why != "" {
+		return nil, why + "; copy the custom bot's webhook, such as https://" + hostFeishu + hookPath + "…", ""
 	}
 	host := strings.ToLower(u.Hostname())
 	switch {

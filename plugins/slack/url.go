@@ -14,9 +14,9 @@ func checkURL(raw string) (*url.URL, []plugin.Problem) {
 	fault := func(message string) (*url.URL, []plugin.Problem) {
 		return nil, []plugin.Problem{{Pointer: "/url", Message: message}}
 	}
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return fault("not a URL; copy the incoming webhook's from Slack, such as https://hooks.slack.com/services/T…/B…/…")
+	u, why := post.URL(raw)
+	if why != "" {
+		return fault(why + "; copy the incoming webhook's from Slack, such as https://hooks.slack.com/services/T…/B…/…")
 	}
 	host := u.Hostname()
 	switch {

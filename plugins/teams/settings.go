@@ -43,9 +43,9 @@ func checkURL(key, raw string) (*url.URL, []plugin.Problem) {
 	problem := func(warning bool, format string, args ...any) []plugin.Problem {
 		return []plugin.Problem{{Pointer: "/" + key, Message: fmt.Sprintf(format, args...), Warning: warning}}
 	}
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, problem(false, "not a URL; copy the workflow's from Teams, https://….api.powerplatform.com/…?…&sig=…")
+	u, why := post.URL(raw)
+	if why != "" {
+		return nil, problem(false, "%s; copy the workflow's from Teams, https://….api.powerplatform.com/…?…&sig=…", why)
 	}
 	u.Fragment, u.RawFragment = "", ""
 	host := strings.ToLower(u.Hostname())

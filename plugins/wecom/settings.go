@@ -38,9 +38,9 @@ func checkURL(raw string) (*url.URL, []plugin.Problem) {
 	fault := func(message string) (*url.URL, []plugin.Problem) {
 		return nil, []plugin.Problem{{Pointer: "/url", Message: message}}
 	}
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return fault("not a URL; copy the robot's webhook from WeCom, such as https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…")
+	u, why := post.URL(raw)
+	if why != "" {
+		return fault(why + "; copy the robot's webhook from WeCom, such as https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…")
 	}
 	host := u.Hostname()
 	own := strings.EqualFold(host, webhookHost)
