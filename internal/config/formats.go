@@ -263,12 +263,19 @@ func parseURL(text string) (*url.URL, error) {
 	switch {
 	case text == "":
 		return nil, &misfit{what: "is empty", fix: "write an https URL"}
-	case err != nil || strings.ContainsAny(text, " \t\r\n"):
+	case strings.ContainsAny(text, " \t\r\n"):
+		return nil, &misfit{what: "has blanks before, in or behind it", fix: "take them out, or write %20"}
+	case err != nil:
 		return nil, &misfit{what: "is not a URL", fix: urlFix}
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, &misfit{what: "is not an https URL", fix: urlFix}
 	case u.Hostname() == "":
 		return nil, &misfit{what: "has no host", fix: "write https:// and the host behind it"}
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, &misfit{what: "has no good port", fix: "write a number from 1 to 65535 behind the colon"}
+		}
 	}
 	return u, nil
 }

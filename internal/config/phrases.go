@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -47,6 +48,9 @@ func withHint(words string, n *node) string {
 	return words
 }
 
+// listWithoutSpaces is what YAML makes of a list with -a on each line.
+var listWithoutSpaces = regexp.MustCompile(`^-[^\s-]`)
+
 // mistyped says what is wanted, and for the usual slips what to write.
 func (l *loader) mistyped(n *node, want []string) {
 	names := map[string]string{"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number", "array": "a list", "object": "a mapping", "null": "nothing"}
@@ -59,6 +63,8 @@ func (l *loader) mistyped(n *node, want []string) {
 	switch lower := strings.ToLower(n.text); {
 	case n.kind == scalarNode && n.outside != "" && !n.plain && !slices.Contains(want, "object"):
 		fix = "; write it on a line of its own, without quotes"
+	case n.kind == scalarNode && n.outside == "" && slices.Contains(want, "array") && listWithoutSpaces.MatchString(n.text):
+		fix = "; put a space after each dash"
 	case n.kind != scalarNode || !shown(n):
 	case slices.Contains(want, "boolean") && slices.Contains([]string{"yes", "y", "on", "1"}, lower):
 		fix = "; write true"
