@@ -4,6 +4,7 @@ package main
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -26,18 +27,35 @@ func (c *cli) initCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Writes a commented relay.yaml and a templates directory; overwrites nothing",
-		Args:  between(0, 1),
+		Long: `Writes a commented relay.yaml and a templates directory; overwrites nothing.
+
+With --config the configuration has that name, and the templates stand beside
+it. A relative one begins in DIR.`,
+		Args: between(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return c.initDir(dir)
+			switch {
+			case dir == "":
+				return &usageError{errors.New("the name of the directory is empty; leave it out for the one at hand")}
+			case c.config == "" || strings.HasSuffix(c.config, "/"):
+				return &usageError{fmt.Errorf("%q is not the name of a file", c.config)}
+			case filepath.IsAbs(c.config) && len(args) == 1:
+				return &usageError{fmt.Errorf("%s says where to write already; leave %s out", c.config, dir)}
+			case filepath.IsAbs(c.config):
+				return c.initDir(filepath.Split(c.config))
+			}
+			directory, file := filepath.Split(filepath.Join(dir, c.config))
+			return c.initDir(directory, file)
 		},
 	}
 }
 
-func (c *cli) initDir(dir string) error {
+// initDir writes a configuration and what belongs beside it. The directory is
+// empty, or ends in a slash.
+func (c *cli) initDir(dir, config string) error {
 	wrote := 0
 	write := func(name string, text []byte) error {
 		file := filepath.Join(dir, filepath.FromSlash(name))
@@ -61,7 +79,10 @@ func (c *cli) initDir(dir string) error {
 		if err != nil {
 			return err
 		}
-		return write(strings.TrimPrefix(name, "starter/"), text)
+		if name = strings.TrimPrefix(name, "starter/"); name == "relay.yaml" {
+			name = config
+		}
+		return write(name, text)
 	})
 	if err != nil {
 		return err
@@ -78,14 +99,18 @@ func (c *cli) initDir(dir string) error {
 		return nil
 	}
 	fmt.Fprintln(c.stdout, "\nNext:")
-	if dir != "." {
+	if dir := filepath.Clean(dir); dir != "." {
 		fmt.Fprintf(c.stdout, "  cd %s\n", dir)
 	}
-	fmt.Fprint(c.stdout, `  relay check                                       says whether all is good
-  relay preview --type issue.approval_requested     shows what the template makes
-  export SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T…/B…/…
-  relay run                                         and, in another terminal:
-  relay destinations test team                      really sends a message
-`)
+	named := ""
+	if config != "relay.yaml" {
+		named = " -c " + config
+	}
+	next := func(command, does string) { fmt.Fprintf(c.stdout, "  %-48s  %s\n", "relay "+command, does) }
+	next("check"+named, "says whether all is good")
+	next("preview"+named+" --type issue.approval_requested", "shows what the template makes")
+	fmt.Fprintln(c.stdout, "  export SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T…/B…/…")
+	next("run"+named, "and, in another terminal:")
+	next("destinations test team"+named, "really sends a message")
 	return nil
 }
