@@ -28,11 +28,9 @@ type encoder struct {
 	limit int
 }
 
-var errTooLong = errors.New("too long")
-
 func (e *encoder) value(v goja.Value, key string, depth int) error {
 	if len(e.out) > e.limit {
-		return fmt.Errorf("it is longer than %d KiB: %w", e.limit>>10, errTooLong)
+		return fmt.Errorf("it is longer than %d KiB", e.limit>>10)
 	}
 	o, ok := v.(*goja.Object)
 	if ok {
@@ -80,7 +78,7 @@ func (e *encoder) primitive(v goja.Value) error {
 		e.out = strconv.AppendBool(e.out, v.ToBoolean())
 	}
 	if len(e.out) > e.limit {
-		return fmt.Errorf("it is longer than %d KiB: %w", e.limit>>10, errTooLong)
+		return fmt.Errorf("it is longer than %d KiB", e.limit>>10)
 	}
 	return nil
 }
