@@ -177,3 +177,21 @@ func FuzzNoFaultShowsASecret(f *testing.F) {
 		}
 	})
 }
+
+// A command line that is one word of a command names a file that there is not.
+func TestRemarksShowNoArguments(t *testing.T) {
+	o := options(nil)
+	o.ReadFile = func(string) ([]byte, error) {
+		return []byte("providers: {pd: {command: [\"./x --token SECRETVALUE1\"]}}"), nil
+	}
+	o.Plugins = func(in config.Plugins) config.Found {
+		return config.Found{
+			Schemas: map[string]config.Schemas{"pd": {Unknown: true}},
+			Remarks: []config.Remark{{Keys: []string{"providers", "pd", "command"}, Message: "/srv/x " + in.Named[0].Command[0][4:] + " does not exist"}},
+		}
+	}
+	_, _, err := config.Load("relay.yaml", o)
+	if want := "relay.yaml:1:27: providers.pd.command: /srv/x <secret> does not exist"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

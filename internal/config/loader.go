@@ -44,7 +44,7 @@ type loader struct {
 	env     map[string]string  // what was asked of the environment → what it answered
 	secrets map[string]bool
 	hidden  map[string]string // paths whose last key is not shown → the paths around them
-	keys    []string          // that are not shown, for masking
+	keys    []string          // that are not shown, and arguments of commands, for masking
 	nodes   int               // spent of maxNodes
 	text    int               // spent of maxText
 	spent   bool

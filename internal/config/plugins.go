@@ -59,6 +59,14 @@ func (l *loader) plugins(root *node) {
 	if n := root.fields["plugins"]; n != nil && n.kind == scalarNode && !n.bad && n.text != "" {
 		in.Dir = l.absolute(n.text)
 	}
+	for _, p := range in.Named {
+		for _, word := range p.Command {
+			// A whole command line in one word: what is said of the file repeats it.
+			if _, arguments, ok := strings.Cut(word, " "); ok {
+				l.keys = append(l.keys, arguments)
+			}
+		}
+	}
 	found := l.o.Plugins(in)
 	builtIn := l.o.Provider
 	l.o.Provider = func(name string) (Schemas, bool) {
