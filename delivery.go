@@ -198,9 +198,10 @@ type Delivery struct {
 	Updated     time.Time       `json:"updated"`
 	NextAttempt *time.Time      `json:"next_attempt"`
 	ReplayOf    *string         `json:"replay_of"`
-	Match       *Match          `json:"match,omitempty"`     // only where one delivery is asked for
-	WaitedMS    int64           `json:"waited_ms,omitempty"` // the same: how long it was due and did not start, by limits, pauses or full slots
-	Log         []Attempt       `json:"log,omitempty"`       // the same
+	Match       *Match          `json:"match,omitempty"`       // only where one delivery is asked for
+	WaitedMS    int64           `json:"waited_ms,omitempty"`   // the same: how long it was due and did not start, by limits, pauses, full slots or relay's absence
+	Interrupted *time.Time      `json:"interrupted,omitempty"` // the same: when it was claimed by a relay that ended before it was recorded what came of it
+	Log         []Attempt       `json:"log,omitempty"`         // the same
 }
 
 // Attempt is one try of a delivery, as the log keeps it. Everything in it is

@@ -225,6 +225,9 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 	if d.NextAttempt != nil {
 		fmt.Fprintf(w, "next         %s\n", d.NextAttempt.Local().Format(time.RFC3339))
 	}
+	if d.Interrupted != nil {
+		fmt.Fprintf(w, "interrupted  %s, when relay ended; whether it was sent then is not known\n", d.Interrupted.Local().Format(time.RFC3339))
+	}
 	if d.WaitedMS > 0 {
 		fmt.Fprintf(w, "waited       %s until it could start\n", time.Duration(d.WaitedMS)*time.Millisecond)
 	}

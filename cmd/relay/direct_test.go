@@ -405,6 +405,15 @@ func TestKilledBetweenTwoRecipients(t *testing.T) {
 			if n < 1 || n > 2 || v.once && n > 1 {
 				t.Errorf("Bob sees %d messages; the vendor has a deduplication key: %v", n, v.once)
 			}
+			interrupted := 0
+			for _, row := range o.rows(event) {
+				if o.log(row).Interrupted != nil {
+					interrupted++
+				}
+			}
+			if interrupted < 1 {
+				t.Error("the log does not tell that a message was on its way when relay was killed")
+			}
 			if seen(o.vendor.Channel(), "killed") > 0 {
 				t.Error("the channel got it as well")
 			}

@@ -72,12 +72,21 @@ func (s *Store) Delivery(ctx context.Context, id string) (d relay.Delivery, err 
 }
 
 // more reads what is only shown of one delivery: who was found for its
-// recipient, and how long it was due before it was claimed.
+// recipient, how long it was due before it was claimed, and what a relay that
+// ended left in doubt.
 func (q query) more(seq int64, d *relay.Delivery) error {
-	return q.each(`SELECT match, waited FROM deliveries WHERE seq = ?`, []any{seq}, func(scan func(...any) error) error {
+	return q.each(`SELECT match, waited, interrupted FROM deliveries WHERE seq = ?`, []any{seq}, func(scan func(...any) error) error {
 		var kept []byte
-		if err := scan(&kept, &d.WaitedMS); err != nil || kept == nil {
+		var interrupted int64
+		if err := scan(&kept, &d.WaitedMS, &interrupted); err != nil {
 			return err
+		}
+		if interrupted > 0 {
+			at := fromMilli(interrupted)
+			d.Interrupted = &at
+		}
+		if kept == nil {
+			return nil
 		}
 		if err := json.Unmarshal(kept, &d.Match); err != nil {
 			return fmt.Errorf("match: %w", err)

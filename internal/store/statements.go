@@ -218,7 +218,7 @@ func (w *writer) begin() error {
 		return fmt.Errorf("the store has no run number: %s is damaged", databaseFile)
 	}
 	back := 0
-	if err := w.once(`UPDATE deliveries SET state = 'pending', claim = 0, waited = max(0, waited - max(0, updated - due))
+	if err := w.once(`UPDATE deliveries SET state = 'pending', claim = 0, interrupted = updated, waited = max(0, waited - max(0, updated - due))
 		WHERE finished IS NULL AND state = 'sending' RETURNING seq`, func([]driver.Value) { back++ }); err != nil {
 		return err
 	}

@@ -239,8 +239,14 @@ func reopenSending(b *bench) {
 	b.later(time.Second)
 	retry := b.outcome(b.claim("a", 1)[0], relay.StatePending, relay.Temporary)
 	b.record(retry)
-	b.claim("a", 2)
+	sending := b.claim("a", 2)
+	at := b.options.Now()
 	b.reopen(Options{})
+	for _, c := range sending {
+		row, err := b.Delivery(b.ctx, c.ID)
+		b.must(err)
+		b.equal("interrupted", *row.Interrupted, at)
+	}
 	b.equal("sending", len(b.rows(relay.DeliveryFilter{State: relay.StateSending})), 0)
 	b.later(time.Second)
 	claimed := b.claim("a", 10)
