@@ -548,11 +548,11 @@ destinations:
 // says, and never twice.
 func TestFallbackPolicies(t *testing.T) {
 	for policy, want := range map[string]map[string]int{ // by what happened
-		"none_matched":   {"unmatched": 1, "mixed": 0, "refused": 0},
-		"any_unmatched":  {"unmatched": 1, "mixed": 1, "refused": 0},
-		"any_failed":     {"unmatched": 1, "mixed": 1, "refused": 1},
-		"none_delivered": {"unmatched": 1, "mixed": 0, "refused": 1},
-		"never":          {"unmatched": 0, "mixed": 0, "refused": 0},
+		"none_matched":   {"unmatched": 1, "mixed": 0, "refused": 0, "nobody": 1, "misspelt": 1},
+		"any_unmatched":  {"unmatched": 1, "mixed": 1, "refused": 0, "nobody": 1, "misspelt": 1},
+		"any_failed":     {"unmatched": 1, "mixed": 1, "refused": 1, "nobody": 1, "misspelt": 1},
+		"none_delivered": {"unmatched": 1, "mixed": 0, "refused": 1, "nobody": 1, "misspelt": 1},
+		"never":          {"unmatched": 0, "mixed": 0, "refused": 0, "nobody": 0, "misspelt": 0},
 	} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
@@ -568,7 +568,10 @@ destinations:
 			ann := o.hire()
 			o.ask("unmatched", o.stranger(), o.stranger())
 			o.ask("mixed", ann, o.stranger())
-			o.ask("refused", relay.Person{Name: "Gone", IDs: map[string]string{"slack": "U0GONE"}})
+			o.ask("nobody", relay.Person{Name: "Gone", IDs: map[string]string{"slack": "U0GONE"}})
+			o.ask("misspelt", relay.Person{Name: "Gone", IDs: map[string]string{"slack": "@gone"}})
+			v.Fail(slacktest.Post, "refused", 1, plugintest.Answer(200, `{"ok":false,"error":"user_disabled"}`))
+			o.ask("refused", o.hire())
 			for title, n := range want {
 				if got := seen(v.Channel(), title); got != n {
 					t.Errorf("%s: the channel sees %d messages, want %d", title, got, n)

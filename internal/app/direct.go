@@ -184,7 +184,7 @@ func (a *App) personal(now *snapshot, d *destination, c relay.Claimed, out *plug
 // else by now, so the next message to the person looks again.
 func (a *App) forgetRefused(d *destination, user string, done func(relay.Report)) func(relay.Report) {
 	return func(r relay.Report) {
-		if r.Verdict == relay.RecipientRefused {
+		if r.Verdict == relay.RecipientRefused || r.Verdict == relay.Unmatched {
 			a.identities.Forget(d.account.id, user)
 		}
 		done(r)

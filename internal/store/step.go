@@ -196,6 +196,12 @@ func (t *transaction) record(o relay.Outcome, detail, match driver.Value) (held 
 			return true, err
 		}
 	}
+	if o.Attempt != nil && o.Attempt.Verdict == relay.Unmatched && finished != nil {
+		// An id that relay.yaml or the event gave, and that is nobody's.
+		if err := t.sql.unmatch.run(o.Seq); err != nil {
+			return true, err
+		}
+	}
 	if row.fallback != "" && (finished != nil || match != nil) {
 		return true, t.decideFallback(row)
 	}
