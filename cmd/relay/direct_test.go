@@ -285,6 +285,21 @@ func playDirect(t *testing.T, provider string) {
 	o.finished(again.EventID)
 	o.wants("replayed", "replayed", 0, map[string]int{ann.Name: 1, bob.Name: 2})
 
+	// That nobody was found is remembered, but not against an operator.
+	if !directVendors[provider].noLookUp {
+		late := o.stranger()
+		missed := o.ask("late", late)[0]
+		o.vendor.Know(directVendors[provider].id(o.staff), late)
+		if got := o.log(o.ask("later", late)[0]); got.Reason != "unmatched" || !strings.Contains(got.Log[0].Error, "asks at once") {
+			t.Errorf("right after a miss: %s, %+v", got.Reason, got.Log)
+		}
+		o.call("POST", "/v1/deliveries/"+missed.ID+"/replay", "", &again)
+		o.finished(again.EventID)
+		if got := o.log(again); got.State != relay.StateDelivered {
+			t.Errorf("replayed, the person is found: %s (%s)", got.State, got.Reason)
+		}
+	}
+
 	// A test by an operator, with each step's answer.
 	test := exec.Command("relay", "destinations", "test", "team", "--to", ann.Email, "--server", o.base)
 	if directVendors[provider].noLookUp {

@@ -56,6 +56,18 @@ func (s *snapshot) who(c relay.Claimed) (p relay.Person) {
 	return s.cfg.people.Complete(p, event.Source)
 }
 
+// lookAgain has a recipient looked up anew of whom it was kept that nobody was
+// found: an operator sends again because that may have changed.
+func (a *App) lookAgain(destination, recipient string) {
+	now := a.current.Load()
+	d := now.destinations[destination]
+	var p relay.Person
+	if d == nil || d.account == nil || json.Unmarshal([]byte(recipient), &p) != nil {
+		return
+	}
+	a.identities.LookAgain(d.account.id, d.account.matchBy, now.cfg.people.Complete(p, ""))
+}
+
 // userID is the id that relay.yaml or the event gives a person at a
 // destination's provider: under the name of its entry, or of the provider.
 func (d *destination) userID(p relay.Person) string {

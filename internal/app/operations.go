@@ -21,8 +21,12 @@ func (a *App) Replay(ctx context.Context, id string) (relay.Delivery, error) {
 	if err != nil {
 		return relay.Delivery{}, err
 	}
+	row, err := a.store.Delivery(ctx, made)
+	if err == nil {
+		a.lookAgain(row.Destination, string(row.Recipient))
+	}
 	a.engine.Wake(lane)
-	return a.store.Delivery(ctx, made)
+	return row, err
 }
 
 // ReplayAll replays what a filter selects now, in the order of acceptance and in

@@ -52,6 +52,7 @@ func (a *App) Test(ctx context.Context, name string, t api.Test) (relay.Delivery
 		return relay.Delivery{}, err
 	}
 	e.Deliveries = []relay.NewDelivery{wanted}
+	a.lookAgain(name, wanted.Recipient)
 	if _, err := a.Append(ctx, []relay.Accepted{e}); err != nil {
 		return relay.Delivery{}, err
 	}
