@@ -9,5 +9,5 @@ export default function (event: Event) {
     reason && `${exactly("relay.destination_paused", data.kind)}: ${reason}`,
     exactly("relay.destination_paused.text", data.kind),
   ];
-  return message({ title: event.title, text: parts.filter(Boolean).join("\n\n"), level: event.level, link: event.link });
+  return message({ title: event.title, text: event.description || parts.filter(Boolean).join("\n\n"), level: event.level, link: event.link });
 }
