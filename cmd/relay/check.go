@@ -82,15 +82,20 @@ func (c *cli) printCheck(out checkAnswer, err error) error {
 	}
 	out.Problems = append([]relay.Problem{}, problems...)
 	out.Warnings = append([]relay.Problem{}, out.Warnings...)
-	encoder := json.NewEncoder(c.stdout)
-	encoder.SetEscapeHTML(false)
-	if e := encoder.Encode(out); e != nil {
+	if e := c.printJSON(out); e != nil {
 		return e
 	}
 	if err != nil {
 		return errSaid
 	}
 	return nil
+}
+
+// printJSON prints a value on a line.
+func (c *cli) printJSON(value any) error {
+	encoder := json.NewEncoder(c.stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
 }
 
 // difference is the answer of POST /v1/config/diff.
