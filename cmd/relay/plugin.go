@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/relay-sidecar/relay/plugin/plugintest/kit"
+	"github.com/relay-sidecar/relay/plugins"
 )
 
 func (c *cli) pluginCommand() *cobra.Command {
@@ -89,6 +90,9 @@ Arguments for the plugin itself stand behind --.`,
 		Args: between(1, 100),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := kit.Plugin{Command: args}
+			for _, builtIn := range plugins.All() {
+				p.BuiltIn = append(p.BuiltIn, builtIn.Describe().Name)
+			}
 			if !strings.ContainsRune(args[0], filepath.Separator) {
 				if _, err := os.Stat(args[0]); err == nil {
 					p.Command[0] = "./" + args[0]
