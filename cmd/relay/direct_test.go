@@ -455,6 +455,16 @@ func TestRevokedCredentialsHoldDirectMessagesOnly(t *testing.T) {
 					t.Errorf("a call of which the log does not tell all: %+v", c)
 				}
 			}
+			online := func() (string, error) {
+				check := exec.Command("relay", "check", "--online")
+				check.Dir = o.dir
+				out, err := check.CombinedOutput()
+				return string(out), err
+			}
+			line := o.provider + " (" + o.provider + "): "
+			if out, err := online(); err != nil || !strings.Contains(out, line+"good\n") {
+				t.Errorf("relay check --online: %v\n%s", err, out)
+			}
 			o.vendor.Revoke()
 			o.vendor.Expire() // what was handed out before
 			event := o.post("after", ann)
@@ -473,9 +483,7 @@ func TestRevokedCredentialsHoldDirectMessagesOnly(t *testing.T) {
 			if d := list.Destinations[0]; d.Channel.State != "active" || d.Direct.State != "paused" || d.Direct.Reason == "" {
 				t.Errorf("destination %+v", d)
 			}
-			check := exec.Command("relay", "check", "--online")
-			check.Dir = o.dir
-			if out, err := check.CombinedOutput(); err == nil || !strings.Contains(string(out), "relay: error: relay.yaml:") {
+			if out, err := online(); err == nil || !strings.Contains(out, "relay: error: relay.yaml:") || !strings.Contains(out, line+"refused: ") {
 				t.Errorf("relay check --online: %v\n%s", err, out)
 			}
 			o.noSecrets()
