@@ -43,16 +43,25 @@ type Replayed struct {
 
 // Explanation is the answer of GET /v1/events/{id}/explain.
 type Explanation struct {
-	ID           string          `json:"id"`
-	Key          string          `json:"key"`
-	Source       string          `json:"source"`
-	Type         string          `json:"type"`
-	Level        relay.Level     `json:"level"`
-	Title        string          `json:"title"`
-	Created      time.Time       `json:"created"`
+	ID      string      `json:"id"`
+	Key     string      `json:"key"`
+	Source  string      `json:"source"`
+	Type    string      `json:"type"`
+	Level   relay.Level `json:"level"`
+	Title   string      `json:"title"`
+	Created time.Time   `json:"created"`
+	// Own says what an event of relay's own is, which it sends to one destination
+	// whatever the configuration says: test or alert. Empty: somebody posted it.
+	Own          string          `json:"own"`
 	Config       ExplainedConfig `json:"config"`
-	Destinations []Considered    `json:"destinations"`
+	Destinations []Considered    `json:"destinations"` // of an event of relay's own only those that got it
 }
+
+// What events of relay's own are.
+const (
+	OwnTest  = "test"
+	OwnAlert = "alert"
+)
 
 // ExplainedConfig is the configuration whose reasons an explanation tells: that
 // which runs.
