@@ -7,11 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -149,23 +152,44 @@ func (c *cli) printDeliveries(rows []relay.Delivery, next string) error {
 // columns are a delivery's in a table.
 func columns(d *relay.Delivery) []string {
 	return []string{d.ID, d.Created.Local().Format(time.DateTime), d.EventType, d.Destination,
-		shorten(addressee(d), 30), string(d.State), strconv.Itoa(d.Attempts), shorten(d.Reason, 60)}
+		shorten(addressee(d), 50), string(d.State), strconv.Itoa(d.Attempts), shorten(d.Reason, 60)}
 }
 
-// addressee is who a delivery is for, in a word.
+// addressee is who a delivery is for.
 func addressee(d *relay.Delivery) string {
 	if d.Part != relay.PartDirect {
 		return "channel"
 	}
+	return personWords(d.Recipient, d.User)
+}
+
+// personWords is a recipient as people write one: a name, and in brackets the
+// email, the phone or the provider's id, of which any may be missing.
+func personWords(recipient json.RawMessage, user string) string {
 	var p relay.Person
-	if json.Unmarshal(d.Recipient, &p) == nil {
-		for _, name := range []string{p.Email, p.Name, p.Phone} {
-			if name != "" {
-				return name
-			}
-		}
+	_ = json.Unmarshal(recipient, &p) // a recipient that is purged is none
+	id := user
+	for _, entry := range slices.Sorted(maps.Keys(p.IDs)) {
+		id = cmp.Or(id, p.IDs[entry])
 	}
-	return cmp.Or(d.User, "a person")
+	name, reach := printable(p.Name), printable(cmp.Or(p.Email, p.Phone, id))
+	switch {
+	case name != "" && reach != "":
+		return name + " <" + reach + ">"
+	case name != "" || reach != "":
+		return name + reach
+	}
+	return "a person"
+}
+
+// printable is a text of a sender's without what a terminal would obey.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // shorten keeps a table's line on one line.
@@ -209,7 +233,7 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 	fmt.Fprintf(w, "destination  %s (%s)\n", d.Destination, d.Provider)
 	switch {
 	case d.Part == relay.PartDirect:
-		fmt.Fprintf(w, "to           %s\n", d.Recipient)
+		fmt.Fprintf(w, "to           %s\n", addressee(d))
 	case d.Fallback:
 		fmt.Fprintf(w, "to           the channel, since direct messages failed\n")
 	}

@@ -294,8 +294,8 @@ func TestExplainTellsOfPeople(t *testing.T) {
 	}
 	for _, want := range []string{
 		`team \(slack\) took it: it takes all events, direct_messages holds the type: to 2 people, fallback none_matched`,
-		`  to ` + ann.Email + ` \(delivery \S+\)\n    \S+  accepted\n(    \S+  waited \S+\n)?    \S+  matched: user U\S+, by email\n +look-up by email: GET \S+<secret> → 200 .*\n(    \S+  waited \S+\n)?    \S+  attempt 1: delivered in \d+ ms`,
-		`  to ` + bob.Email + ` \(delivery \S+\)\n    \S+  accepted\n(    \S+  waited \S+\n)?    \S+  attempt 1: unmatched in \d+ ms`,
+		`  to ` + ann.Name + ` <` + ann.Email + `> \(delivery \S+\)\n    \S+  accepted\n(    \S+  waited \S+\n)?    \S+  matched: user U\S+, by email\n +look-up by email: GET \S+<secret> → 200 .*\n(    \S+  waited \S+\n)?    \S+  attempt 1: delivered in \d+ ms`,
+		`  to ` + bob.Name + ` <` + bob.Email + `> \(delivery \S+\)\n    \S+  accepted\n(    \S+  waited \S+\n)?    \S+  attempt 1: unmatched in \d+ ms`,
 	} {
 		if !regexp.MustCompile(want).Match(story) {
 			t.Errorf("the story has no match for %s:\n%s", want, story)
