@@ -176,31 +176,3 @@ func undelivered(d *relay.Delivery) error {
 	}
 	return err
 }
-
-func (c *cli) reloadCommand() *cobra.Command {
-	return c.remote(&cobra.Command{
-		Use: "reload", Short: "Asks the running relay to reload, and says what came of it", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			server, err := c.client()
-			if err != nil {
-				return err
-			}
-			var status struct {
-				Config    struct{ Revision string }
-				Templates struct {
-					Revision string
-					Problems []relay.Problem
-				}
-			}
-			if err := server.do(cmd.Context(), "POST", "/v1/reload", nil, &status); err != nil {
-				return err
-			}
-			fmt.Fprintf(c.stdout, "running: configuration %s, templates %s\n", status.Config.Revision, status.Templates.Revision)
-			for _, p := range status.Templates.Problems {
-				fmt.Fprintf(c.stdout, "bad template: %s\n", p.Error())
-				printFrame(c.stdout, p.Frame, p.Hint)
-			}
-			return nil
-		},
-	})
-}
