@@ -103,13 +103,24 @@ func TestPluginFromScaffoldToMessage(t *testing.T) {
 		})
 		sh(t, project, "CGO_ENABLED=0 go vet ./...")
 	})
+	t.Run("go without the SDK", func(t *testing.T) {
+		dir := workDir(t, nil)
+		sh(t, dir, "relay plugin new fresh")
+		project := filepath.Join(dir, "relay-plugin-fresh")
+		text, err := os.ReadFile(filepath.Join(project, "README.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands, _, _ := strings.Cut(blocks(string(text), "console")[0], "$ relay plugin check")
+		sh(t, project, "set -e; CGO_ENABLED=0; export CGO_ENABLED\n"+strings.ReplaceAll(strings.ReplaceAll(commands, "$ ", ""), "/path/to/relay", root))
+	})
 	t.Run("node", func(t *testing.T) {
 		needsNode(t)
 		dir := workDir(t, nil)
 		sh(t, dir, "relay plugin new fresh --lang node")
 		project := filepath.Join(dir, "relay-plugin-fresh")
 		followREADME(t, project, "fresh", "FRESH_URL", func() {
-			edit(t, filepath.Join(project, "plugin.js"), "say(message.title)", "say(message.title) + ' (changed)'")
+			edit(t, filepath.Join(project, "plugin.js"), "say(m.title)", "say(m.title) + ' (changed)'")
 		})
 	})
 	t.Run("node example", func(t *testing.T) {
@@ -163,17 +174,21 @@ func followREADME(t *testing.T, project, name, variable string, change func()) {
 		}
 	}
 	steps()
+	templateTries := 0
 	config := strings.ReplaceAll(blocks(string(text), "yaml")[0], "${"+variable+"}", h.URL+"/hooks/abcdefghijklm")
 	writeFile(t, filepath.Join(home, "relay.yaml"), "server: {listen: 127.0.0.1:0}\nstore: {path: ./store}\n"+config)
 	p := startRelay(t, home)
 	arrives := func(id, want string) {
 		t.Helper()
-		p.accept(fmt.Sprintf(`{"id":%q,"type":"issue.created","title":"Hello %[1]s"}`, id))
+		p.accept(fmt.Sprintf(`{"id":%q,"type":"issue.approval_requested","title":"Hello %[1]s","link":"https://app.example.com/issues/101","project":{"name":"a-demo-project"}}`, id))
 		p.until("the message "+id, func() bool {
 			return slices.ContainsFunc(h.all(), func(body string) bool { return strings.Contains(body, want) })
 		})
 	}
 	arrives("one", "Hello one")
+	if body := h.all()[0]; !strings.Contains(body, "https://app.example.com/issues/101") || !strings.Contains(body, "a-demo-project") {
+		t.Errorf("the event's link or a field of its message is lost: %s", body)
+	}
 	before, _ := p.plugin(name)
 	change()
 	steps()
@@ -182,6 +197,17 @@ func followREADME(t *testing.T, project, name, variable string, change func()) {
 		return pid != before
 	})
 	arrives("two", "Hello two (changed)")
+	// The sample of a template, put where the README says, is live without a build.
+	if more := blocks(string(text), "console"); len(more) > 1 {
+		edit(t, filepath.Join(project, "templates", name, "default.ts"), "title: event.title", "title: 'By a template: ' + event.title")
+		sh(t, project, strings.ReplaceAll(strings.ReplaceAll(more[1], "$ ", ""), "/path/to/", home+"/"))
+		p.until("the template is live", func() bool {
+			templateTries++
+			id := fmt.Sprintf("three-%d", templateTries)
+			p.accept(fmt.Sprintf(`{"id":%q,"type":"x.any","title":"Hello"}`, id))
+			return slices.ContainsFunc(h.all(), func(body string) bool { return strings.Contains(body, "By a template: Hello") })
+		})
+	}
 	p.stop()
 }
 
