@@ -128,7 +128,7 @@ func printStory(w io.Writer, d *relay.Delivery) {
 		since, wait = h.ended, h.wait
 	}
 	if d.WaitedMS >= noticed.Milliseconds() {
-		fmt.Fprintf(w, "                  of all this it was due and could not start for %s, by limits, pauses or full slots\n", time.Duration(d.WaitedMS)*time.Millisecond)
+		fmt.Fprintf(w, "                  of all this it was due and could not start for %s, by limits, pauses, full slots or relay's absence\n", time.Duration(d.WaitedMS)*time.Millisecond)
 	}
 	end := string(d.State)
 	if d.Reason != "" {
@@ -140,7 +140,7 @@ func printStory(w io.Writer, d *relay.Delivery) {
 	line(d.Updated, "%s", end)
 }
 
-// happening is a match or an attempt of a delivery.
+// happening is a match, an attempt or an interruption of a delivery.
 type happening struct {
 	at, began, ended time.Time // at is what is told
 	what             string
@@ -178,6 +178,10 @@ func happenings(d *relay.Delivery) []happening {
 			h.wait = fmt.Sprintf(": the answer asked for %s", time.Duration(*a.RetryAfterMS)*time.Millisecond)
 		}
 		all = append(all, h)
+	}
+	if at := d.Interrupted; at != nil {
+		all = append(all, happening{at: *at, began: *at, ended: *at,
+			what: "taken up, and relay ended before it was recorded what came of it; it may have been sent", wait: ", relay's absence included"})
 	}
 	// Attempts are kept to the millisecond; the match is before one that began in it.
 	slices.SortStableFunc(all, func(x, y happening) int {

@@ -18,9 +18,10 @@ func TestStoryIsInOrder(t *testing.T) {
 	hour := int64(1500)
 	lookUp := []relay.Step{{Name: "look-up", DurationMS: 20, Response: &relay.Response{Status: 200, Body: "ok"}}}
 	for name, test := range map[string]struct {
-		match *relay.Match
-		log   []relay.Attempt
-		want  []string
+		match       *relay.Match
+		interrupted *time.Time
+		log         []relay.Attempt
+		want        []string
 	}{
 		"matched at once, and a wait for the rate": {
 			match: &relay.Match{User: "U1", By: "email", At: at(22), Steps: lookUp},
@@ -36,10 +37,16 @@ func TestStoryIsInOrder(t *testing.T) {
 			want: []string{"00.000  accepted", "00.010  attempt 1: temporary in 20 ms", "00.030  waited 1.782s: the answer asked for 1.5s",
 				"01.832  matched: user U1, by email", "01.832  attempt 2: delivered in 5 ms", "09.000  delivered"},
 		},
+		"interrupted": {
+			interrupted: new(at(10)),
+			log:         []relay.Attempt{{Attempt: 1, Started: at(3010), DurationMS: 5, Verdict: relay.Delivered}},
+			want: []string{"00.000  accepted", "00.010  taken up, and relay ended before it was recorded what came of it; it may have been sent",
+				"00.010  waited 3s, relay's absence included", "03.010  attempt 1: delivered in 5 ms", "09.000  delivered"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			printStory(&out, &relay.Delivery{Created: began, Updated: at(9000), State: relay.StateDelivered, Match: test.match, Log: test.log})
+			printStory(&out, &relay.Delivery{Created: began, Updated: at(9000), State: relay.StateDelivered, Match: test.match, Interrupted: test.interrupted, Log: test.log})
 			var got []string
 			for _, line := range regexp.MustCompile(`(?m)^    \d\d:\d\d:(\d.*)$`).FindAllStringSubmatch(out.String(), -1) {
 				got = append(got, line[1])
