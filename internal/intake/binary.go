@@ -40,7 +40,7 @@ func fromHeaders(h http.Header, body []byte) (event []byte, faults []problem.Fau
 	if kind != "" {
 		o.put("datacontenttype", quote(kind))
 	}
-	malformed := check(body)
+	malformed := problem.CheckJSON(body)
 	switch {
 	case len(body) == 0:
 	case malformed == nil && isJSON(kind):

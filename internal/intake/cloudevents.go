@@ -81,7 +81,7 @@ func decodeCloudEvents(m mode, h http.Header, body []byte, o options) (events []
 		if body, faults, p = fromHeaders(h, body); p != nil {
 			return nil, false, p
 		}
-	} else if err := check(body); err != nil {
+	} else if err := problem.CheckJSON(body); err != nil {
 		return nil, false, problem.New(http.StatusBadRequest, err.Error())
 	}
 	body = bytes.TrimSpace(body)
@@ -161,7 +161,7 @@ func fromCloudEvent(raw []byte, path string) ([]byte, []problem.Fault) {
 		return ""
 	}
 	if v := text("specversion", true); v != "" && v != "1.0" {
-		r.fault(".specversion", "is %q; relay takes 1.0", cut(v))
+		r.fault(".specversion", "is %q; relay takes 1.0", problem.Cut(v))
 	}
 	id, source, kind := text("id", true), text("source", true), text("type", true)
 	subject, at, contentType := text("subject", false), text("time", false), text("datacontenttype", false)
@@ -173,7 +173,7 @@ func fromCloudEvent(raw []byte, path string) ([]byte, []problem.Fault) {
 			r.fault(".data_base64", "stands beside data")
 		case err != nil:
 			r.fault(".data_base64", "is not base64")
-		case isJSON(contentType) && check(decoded) == nil:
+		case isJSON(contentType) && problem.CheckJSON(decoded) == nil:
 			data = withoutHidden(bytes.TrimSpace(decoded))
 		}
 	}
