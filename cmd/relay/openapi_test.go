@@ -237,12 +237,24 @@ destinations:
 		{"POST", "/v1/destinations/{name}/resume", "/v1/destinations/team/resume", `{"part":"x"}`, 400, "$.part"},
 		{"POST", "/v1/destinations/{name}/test", "/v1/destinations/team/test", `{"type":"none"}`, 400, "$.type"},
 		{"POST", "/v1/preview", "/v1/preview", `{"destination":"none"}`, 400, `there is no destination \"none\"`},
-		{"POST", "/v1/config/diff", "/v1/config/diff", `{"salt":1}`, 400, "is not what is taken here"},
+		{"POST", "/v1/config/diff", "/v1/config/diff", `{"salt":1}`, 400, "$.salt"},
+		{"POST", "/v1/replay", "/v1/replay", `{"foo":1,"foo":2}`, 400, "$.foo"},
 		{"POST", "/v1/sources/{name}", "/v1/sources/none", "{}", 404, ""},
 	} {
 		answer := ask(all, bad.method, bad.route, bad.path, bad.body, bad.status)
 		if !strings.Contains(string(answer), bad.words) {
 			t.Errorf("%s %s: %s does not say %q", bad.method, bad.path, answer, bad.words)
+		}
+	}
+	for _, route := range slices.Sorted(maps.Keys(d.paths)) {
+		// What takes no events, or another configuration, takes small bodies.
+		if d.paths[route]["post"] == nil || strings.HasPrefix(route, "/v1/sources/") || route == "/v1/events" || route == "/v1/preview" || route == "/v1/config/diff" {
+			continue
+		}
+		path := strings.NewReplacer("{name}", "team", "{id}", "none").Replace(route)
+		ask(all, "POST", route, path, `{"x":"`+strings.Repeat("x", 64<<10)+`"}`, 413)
+		if answer := ask(all, "POST", route, path, `{"x":1}`, 400); !strings.Contains(string(answer), "$.x is no key of this request") {
+			t.Errorf("%s: %s does not name the key", route, answer)
 		}
 	}
 	ask("reading-token", "POST", "/v1/events/purge", "/v1/events/purge", `{"recipient":"ann@example.com"}`, 403)

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -109,9 +108,9 @@ func (d *Door) Deliveries(w http.ResponseWriter, r *http.Request) {
 		p.Write(w)
 		return
 	}
-	f, p := query.deliveries()
-	if p != nil {
-		p.Write(w)
+	f, faults := query.deliveries()
+	if len(faults) > 0 {
+		badQuery(faults).Write(w)
 		return
 	}
 	rows, next, err := d.Log.Deliveries(r.Context(), f)
@@ -166,9 +165,9 @@ func (d *Door) Events(w http.ResponseWriter, r *http.Request) {
 		p.Write(w)
 		return
 	}
-	f, p := query.events()
-	if p != nil {
-		p.Write(w)
+	f, faults := query.events()
+	if len(faults) > 0 {
+		badQuery(faults).Write(w)
 		return
 	}
 	if f.Key != "" && f.Source != "" {
@@ -212,67 +211,29 @@ func (d *Door) ListDestinations(w http.ResponseWriter, r *http.Request) {
 
 // Pause is the handler of POST /v1/destinations/{name}/pause.
 func (d *Door) Pause(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	if part, ok := readPart(w, r); ok {
-		d.change(w, r, name, d.Destinations.Pause(r.Context(), name, part, "paused by an operator"))
+	var which relay.Part
+	if readBody(w, r, maxBody, fields{"part": part(&which)}) {
+		name := r.PathValue("name")
+		d.change(w, r, name, d.Destinations.Pause(r.Context(), name, which, "paused by an operator"))
 	}
 }
 
 // Resume is the handler of POST /v1/destinations/{name}/resume.
 func (d *Door) Resume(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	if part, ok := readPart(w, r); ok {
-		d.change(w, r, name, d.Destinations.Resume(r.Context(), name, part))
+	var which relay.Part
+	if readBody(w, r, maxBody, fields{"part": part(&which)}) {
+		name := r.PathValue("name")
+		d.change(w, r, name, d.Destinations.Resume(r.Context(), name, which))
 	}
-}
-
-// readPart reads {"part": "channel" or "direct"}, which may be left out.
-func readPart(w http.ResponseWriter, r *http.Request) (relay.Part, bool) {
-	var in struct{ Part relay.Part }
-	if !readBody(w, r, &in) {
-		return "", false
-	}
-	switch in.Part {
-	case "", relay.PartChannel, relay.PartDirect:
-		return in.Part, true
-	}
-	problem.New(http.StatusBadRequest, fmt.Sprintf("%q is no part of a destination; write channel or direct", in.Part),
-		problem.Fault{Path: "$.part", Message: "is neither channel nor direct"}).Write(w)
-	return "", false
 }
 
 // retryAfter is what somebody is told while too much waits.
 const retryAfter = 5 * time.Second
 
-// maxBody bounds the bodies of the operators' requests.
-const maxBody = 64 << 10
-
-// readBody decodes a JSON object; no body at all is an empty one. A key that
-// nobody knows is a slip.
-func readBody(w http.ResponseWriter, r *http.Request, to any) bool {
-	return readUpTo(w, r, maxBody, to)
-}
-
-func readUpTo(w http.ResponseWriter, r *http.Request, limit int64, to any) bool {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(to)
-	var over *http.MaxBytesError
-	if errors.As(err, &over) {
-		problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", over.Limit)).Write(w)
-		return false
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		problem.New(http.StatusBadRequest, "the body is not what is taken here: "+err.Error()).Write(w)
-		return false
-	}
-	return true
-}
-
 // Test is the handler of POST /v1/destinations/{name}/test.
 func (d *Door) Test(w http.ResponseWriter, r *http.Request) {
 	var t Test
-	if !readBody(w, r, &t) {
+	if !readBody(w, r, maxBody, fields{"type": text(&t.Type), "to": text(&t.To)}) {
 		return
 	}
 	name := r.PathValue("name")
@@ -282,6 +243,9 @@ func (d *Door) Test(w http.ResponseWriter, r *http.Request) {
 
 // Replay is the handler of POST /v1/deliveries/{id}/replay.
 func (d *Door) Replay(w http.ResponseWriter, r *http.Request) {
+	if !readBody(w, r, maxBody, nil) {
+		return
+	}
 	id := r.PathValue("id")
 	row, err := d.Destinations.Replay(r.Context(), id)
 	if errors.Is(err, relay.ErrUnfinished) {
@@ -341,9 +305,17 @@ const maxComparison = 8 << 20
 // Diff is the handler of POST /v1/config/diff.
 func (d *Door) Diff(w http.ResponseWriter, r *http.Request) {
 	var q Comparison
-	if readUpTo(w, r, maxComparison, &q) {
-		write(w, d.Compare(q))
+	faults, p := readFields(w, r, maxComparison, fields{"salt": octets(&q.Salt), "parts": digests(&q.Parts), "templates": text(&q.Templates)})
+	faults = unless(q.Salt != nil, faults, "$.salt", "is required")
+	faults = unless(q.Parts != nil, faults, "$.parts", "is required")
+	if p == nil {
+		p = refuse(faults)
 	}
+	if p != nil {
+		p.Write(w)
+		return
+	}
+	write(w, d.Compare(q))
 }
 
 // ListPlugins is the handler of GET /v1/plugins.
@@ -366,6 +338,9 @@ func (d *Door) Readyz(w http.ResponseWriter, _ *http.Request) {
 
 // ReloadNow is the handler of POST /v1/reload.
 func (d *Door) ReloadNow(w http.ResponseWriter, r *http.Request) {
+	if !readBody(w, r, maxBody, nil) {
+		return
+	}
 	state, err := d.Reload(r.Context())
 	if err != nil {
 		p := problem.New(http.StatusUnprocessableEntity, "the new configuration is refused; what ran keeps running")

@@ -65,6 +65,8 @@ func newDesk(t testing.TB) *desk {
 	mux.HandleFunc("POST /v1/preview", d.door.ShowPreview)
 	mux.HandleFunc("GET /v1/status", d.door.ShowStatus)
 	mux.HandleFunc("POST /v1/reload", d.door.ReloadNow)
+	d.door.Compare = func(c api.Comparison) any { return c }
+	mux.HandleFunc("POST /v1/config/diff", d.door.Diff)
 	mux.HandleFunc("GET /healthz", d.door.Healthz)
 	mux.HandleFunc("GET /readyz", d.door.Readyz)
 	d.Handler = mux
@@ -617,9 +619,9 @@ func TestParts(t *testing.T) {
 	}
 	for _, c := range []struct{ target, want string }{
 		{`POST /v1/destinations/team/pause {"part":"both"}`, `"both" is no part of a destination; write channel or direct`},
-		{`POST /v1/destinations/team/pause {"parts":1}`, `json: unknown field "parts"`},
+		{`POST /v1/destinations/team/pause {"parts":1}`, "$.parts is no key of this request; it takes part"},
 		{`POST /v1/destinations/team/test {"type":"no.such"}`, "there is no sample of it"},
-		{`POST /v1/destinations/team/test ["x"]`, "cannot unmarshal array"},
+		{`POST /v1/destinations/team/test ["x"]`, "$ is not an object"},
 	} {
 		if got := d.refused(c.target, 400); !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.target, got, c.want)

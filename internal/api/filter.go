@@ -46,6 +46,11 @@ func readQuery(query string, known []string) (*reading, *problem.Problem) {
 	return &reading{values: q, known: known, prefix: "?"}, nil
 }
 
+// badQuery is the answer to the faults of a query.
+func badQuery(faults []problem.Fault) *problem.Problem {
+	return problem.New(http.StatusBadRequest, "the query has faults", faults...)
+}
+
 func (r *reading) fault(key, format string, args ...any) {
 	r.faults = append(r.faults, problem.Fault{Path: r.prefix + key, Message: fmt.Sprintf(format, args...)})
 }
@@ -63,17 +68,6 @@ func (r *reading) each(take func(key, value string)) {
 			take(key, v)
 		}
 	}
-}
-
-// problem is every fault, or nil.
-func (r *reading) problem() *problem.Problem {
-	switch {
-	case len(r.faults) == 0:
-		return nil
-	case r.prefix == "?":
-		return problem.New(http.StatusBadRequest, "the query has faults", r.faults...)
-	}
-	return problem.New(http.StatusBadRequest, "the filter has faults", r.faults...)
 }
 
 func (r *reading) time(key, v string) time.Time {
@@ -128,7 +122,7 @@ func (r *reading) scope() string {
 }
 
 // deliveries is the filter of the sent log.
-func (r *reading) deliveries() (relay.DeliveryFilter, *problem.Problem) {
+func (r *reading) deliveries() (relay.DeliveryFilter, []problem.Fault) {
 	f := relay.DeliveryFilter{Limit: defaultLimit}
 	r.each(func(key, v string) {
 		switch key {
@@ -156,11 +150,11 @@ func (r *reading) deliveries() (relay.DeliveryFilter, *problem.Problem) {
 			f.Limit = r.limit(key, v)
 		}
 	})
-	return f, r.problem()
+	return f, r.faults
 }
 
 // events is the filter of the list of events.
-func (r *reading) events() (relay.EventFilter, *problem.Problem) {
+func (r *reading) events() (relay.EventFilter, []problem.Fault) {
 	f := relay.EventFilter{Limit: defaultLimit}
 	r.each(func(key, v string) {
 		switch key {
@@ -185,7 +179,7 @@ func (r *reading) events() (relay.EventFilter, *problem.Problem) {
 			f.Limit = r.limit(key, v)
 		}
 	})
-	return f, r.problem()
+	return f, r.faults
 }
 
 func join(states []relay.State) string {

@@ -41,7 +41,7 @@ type Previewed struct {
 // ShowPreview is the handler of POST /v1/preview.
 func (d *Door) ShowPreview(w http.ResponseWriter, r *http.Request) {
 	var in Preview
-	if !readUpTo(w, r, d.MaxBody()+maxBody, &in) {
+	if !readBody(w, r, d.MaxBody()+maxBody, fields{"destination": text(&in.Destination), "event": raw(&in.Event), "type": text(&in.Type), "recipient": text(&in.Recipient)}) {
 		return
 	}
 	out, err := d.Destinations.Preview(r.Context(), in)
