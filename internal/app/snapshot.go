@@ -168,15 +168,16 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 }
 
 // Source is what serves a source: what relay.yaml says of it, and a script that
-// it names or that has its name.
+// it names or that has its name. A source whose script never was good is there,
+// and cannot be used.
 func (a *App) Source(name string) (intake.Source, bool) {
 	now := a.current.Load()
-	s := now.cfg.Sources[name]
+	s, configured := now.cfg.Sources[name]
 	out := intake.Source{Script: now.templates.Source(cmp.Or(s.Script, name)), Settings: s.Settings}
 	if len(s.Recipients) > 0 {
 		out.Recipients, _ = json.Marshal(persons(s.Recipients)) // strings
 	}
-	return out, out.Script != nil
+	return out, configured || out.Script != nil || now.templates.BrokenSource(name)
 }
 
 // persons are recipients of relay.yaml as events have them.
