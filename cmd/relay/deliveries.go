@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -19,6 +20,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/api"
+	"github.com/relay-sidecar/relay/internal/config"
 )
 
 func (c *cli) deliveriesCommand() *cobra.Command {
@@ -47,8 +50,8 @@ var filterHelp = map[string]string{
 	"key":         "only with this id of the sender's",
 	"source":      "only of this source",
 	"level":       "only of this level: info, success, warn or error",
-	"since":       "only accepted at or after this time (RFC 3339)",
-	"until":       "only accepted before this time (RFC 3339)",
+	"since":       "only accepted at or after this time: RFC 3339, or so long ago, such as 1h or 2d",
+	"until":       "only accepted before this time: RFC 3339, or so long ago, such as 1h or 2d",
 	"limit":       "at most so many (default 50)",
 	"cursor":      "go on where the page before ended",
 }
@@ -61,20 +64,37 @@ var (
 	pages           = []string{"limit", "cursor"}
 )
 
-// filters adds flags to a command. What is called returns those that are set.
-func filters(cmd *cobra.Command, names ...string) func() map[string]string {
+// filters adds flags to a command. What is called returns those that are set, as
+// the API takes them.
+func filters(cmd *cobra.Command, names ...string) func() (map[string]string, error) {
 	flags := map[string]*string{}
 	for _, name := range names {
 		flags[name] = cmd.Flags().String(name, "", filterHelp[name])
 	}
-	return func() map[string]string {
+	return func() (map[string]string, error) {
 		set := map[string]string{}
-		for name, value := range flags {
-			if *value != "" {
-				set[name] = *value
+		var faults []error
+		for _, name := range names {
+			value := *flags[name]
+			if value == "" {
+				continue
 			}
+			more := ""
+			if name == "since" || name == "until" {
+				if ago, err := config.ParseDuration(value); err == nil {
+					value = time.Now().Add(-ago).UTC().Format(time.RFC3339)
+				}
+				more = ", nor how long ago, such as 1h or 2d"
+			}
+			if err := api.CheckFilter(name, value); err != nil {
+				faults = append(faults, fmt.Errorf("--%s %w%s", name, err, more))
+			}
+			set[name] = value
 		}
-		return set
+		if err := errors.Join(faults...); err != nil {
+			return nil, &usageError{err}
+		}
+		return set, nil
 	}
 }
 
@@ -100,20 +120,24 @@ func (c *cli) deliveriesList() *cobra.Command {
 	follow := false
 	cmd := &cobra.Command{
 		Use: "list", Short: "Lists deliveries, newest first", Args: cobra.NoArgs,
-		Example: `  relay deliveries list --state dead --since 2026-11-21T00:00:00Z
+		Example: `  relay deliveries list --state dead --since 2h
   relay deliveries list --destination dba-team --follow`,
 	}
 	set := filters(cmd, append(deliveryFilters, pages...)...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		chosen, err := set()
+		if err != nil {
+			return err
+		}
 		server, err := c.client()
 		if err != nil {
 			return err
 		}
 		if follow {
-			return c.follow(cmd.Context(), server, set())
+			return c.follow(cmd.Context(), server, chosen)
 		}
 		var answer json.RawMessage
-		if err := server.do(cmd.Context(), "GET", query("/v1/deliveries", set()), nil, &answer); err != nil {
+		if err := server.do(cmd.Context(), "GET", query("/v1/deliveries", chosen), nil, &answer); err != nil {
 			return err
 		}
 		if c.json {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/api"
 )
 
 // destination is a row of GET /v1/destinations.
@@ -92,9 +93,13 @@ func (c *cli) destinationsChange(verb, short string) *cobra.Command {
 	var in struct {
 		Part relay.Part `json:"part,omitempty"`
 	}
+	named := ""
 	cmd := &cobra.Command{
 		Use: verb + " NAME", Short: short, Args: between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if in.Part, err = api.ParsePart(named); err != nil {
+				return &usageError{fmt.Errorf("--part %w", err)}
+			}
 			server, err := c.client()
 			if err != nil {
 				return err
@@ -111,7 +116,7 @@ func (c *cli) destinationsChange(verb, short string) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar((*string)(&in.Part), "part", "", "channel or direct; direct messages of all destinations with the same credentials go together (default: the channel, where there is one)")
+	cmd.Flags().StringVar(&named, "part", "", "channel or direct; direct messages of all destinations with the same credentials go together (default: the channel, where there is one)")
 	return cmd
 }
 

@@ -70,20 +70,59 @@ func (r *reading) each(take func(key, value string)) {
 	}
 }
 
-func (r *reading) time(key, v string) time.Time {
-	at, err := time.Parse(time.RFC3339, v)
+// note notes what is wrong with the value of a key, if anything is.
+func (r *reading) note(key string, err error) {
 	if err != nil {
-		r.fault(key, "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", v)
+		r.fault(key, "%v", err)
 	}
-	return at
 }
 
-func (r *reading) limit(key, v string) int {
+// CheckFilter says what is wrong with the value of a filter, or nil. A cursor is
+// judged only where the list is asked for.
+func CheckFilter(key, value string) (err error) {
+	switch key {
+	case "state":
+		_, err = parseState(value)
+	case "level":
+		_, err = parseLevel(value)
+	case "since", "until":
+		_, err = parseTime(value)
+	case "limit":
+		_, err = parseLimit(value)
+	}
+	return err
+}
+
+func parseState(v string) (relay.State, error) {
+	s := relay.State(v)
+	if !slices.Contains(relay.States(), s) {
+		return s, fmt.Errorf("%q is no state; write one of %s", v, join(relay.States()))
+	}
+	return s, nil
+}
+
+func parseLevel(v string) (relay.Level, error) {
+	level, ok := relay.ParseLevel(v)
+	if !ok {
+		return level, fmt.Errorf("%q is no level; write info, success, warn or error", v)
+	}
+	return level, nil
+}
+
+func parseTime(v string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, v)
+	if err != nil {
+		return at, fmt.Errorf("%q is not RFC 3339, such as 2026-11-21T08:00:00Z", v)
+	}
+	return at, nil
+}
+
+func parseLimit(v string) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 1 || n > maxLimit {
-		r.fault(key, "%q is not a number from 1 to %d", v, maxLimit)
+		return n, fmt.Errorf("%q is not a number from 1 to %d", v, maxLimit)
 	}
-	return n
+	return n, nil
 }
 
 // cursor is where a page begins. It names the filters that it was made with,
@@ -125,6 +164,7 @@ func (r *reading) scope() string {
 func (r *reading) deliveries() (relay.DeliveryFilter, []problem.Fault) {
 	f := relay.DeliveryFilter{Limit: defaultLimit}
 	r.each(func(key, v string) {
+		var err error
 		switch key {
 		case "destination":
 			f.Destination = v
@@ -137,18 +177,17 @@ func (r *reading) deliveries() (relay.DeliveryFilter, []problem.Fault) {
 		case "q":
 			f.Query = v
 		case "state":
-			if f.State = relay.State(v); !slices.Contains(relay.States(), f.State) {
-				r.fault(key, "%q is no state; write one of %s", v, join(relay.States()))
-			}
+			f.State, err = parseState(v)
 		case "since":
-			f.Since = r.time(key, v)
+			f.Since, err = parseTime(v)
 		case "until":
-			f.Until = r.time(key, v)
+			f.Until, err = parseTime(v)
 		case "cursor":
 			f.Before = r.cursor(key, v)
 		case "limit":
-			f.Limit = r.limit(key, v)
+			f.Limit, err = parseLimit(v)
 		}
+		r.note(key, err)
 	})
 	return f, r.faults
 }
@@ -157,6 +196,7 @@ func (r *reading) deliveries() (relay.DeliveryFilter, []problem.Fault) {
 func (r *reading) events() (relay.EventFilter, []problem.Fault) {
 	f := relay.EventFilter{Limit: defaultLimit}
 	r.each(func(key, v string) {
+		var err error
 		switch key {
 		case "key":
 			f.Key = v
@@ -165,19 +205,17 @@ func (r *reading) events() (relay.EventFilter, []problem.Fault) {
 		case "type":
 			f.Type = v
 		case "level":
-			level, ok := relay.ParseLevel(v)
-			if f.Level = level; !ok {
-				r.fault(key, "%q is no level; write info, success, warn or error", v)
-			}
+			f.Level, err = parseLevel(v)
 		case "since":
-			f.Since = r.time(key, v)
+			f.Since, err = parseTime(v)
 		case "until":
-			f.Until = r.time(key, v)
+			f.Until, err = parseTime(v)
 		case "cursor":
 			f.Before = r.cursor(key, v)
 		case "limit":
-			f.Limit = r.limit(key, v)
+			f.Limit, err = parseLimit(v)
 		}
+		r.note(key, err)
 	})
 	return f, r.faults
 }
