@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -148,10 +149,22 @@ func (c *cli) deliveriesList() *cobra.Command {
 		if err := json.Unmarshal(answer, &page); err != nil {
 			return fmt.Errorf("read relay's answer: %w", err)
 		}
+		if name := chosen["destination"]; len(page.Deliveries) == 0 && name != "" {
+			c.hintDestination(cmd.Context(), server, name)
+		}
 		return c.printDeliveries(page.Deliveries, page.NextCursor)
 	}
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on with what comes and changes, the newest last, until interrupted")
 	return c.table(cmd)
+}
+
+// hintDestination says that nothing is listed since a name is of no destination.
+func (c *cli) hintDestination(ctx context.Context, server *client, name string) {
+	var list struct{ Destinations []destination }
+	if server.do(ctx, "GET", "/v1/destinations", nil, &list) == nil &&
+		!slices.ContainsFunc(list.Destinations, func(d destination) bool { return d.Name == name }) {
+		fmt.Fprintf(c.stderr, "relay: hint: there is no destination %s\n", name)
+	}
 }
 
 func (c *cli) printDeliveries(rows []relay.Delivery, next string) error {

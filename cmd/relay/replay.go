@@ -125,6 +125,9 @@ func (c *cli) replayFiltered(ctx context.Context, server *client, filters map[st
 		line.say("replayed %d of %d", done.Replayed, done.Matched)
 	}
 	line.end()
+	if name := filters["destination"]; done.Matched+done.Unfinished == 0 && name != "" {
+		c.hintDestination(ctx, server, name)
+	}
 	if c.json {
 		fmt.Fprintf(c.stdout, "%s\n", last)
 	} else {
