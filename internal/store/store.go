@@ -124,7 +124,7 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := registerFunctions(); err != nil {
 		return nil, err
 	}
-	lock, err := prepareDirectory(dir)
+	lock, err := prepareDirectory(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
