@@ -34,12 +34,12 @@ type watched struct {
 }
 
 // fresh notes a row and reports whether it came or changed.
-func (w *watched) fresh(d *relay.Delivery, line string) bool {
-	before, known := w.seen[d.ID]
-	if !known && d.ID < w.oldest { // ids sort by time
+func (w *watched) fresh(id, line string) bool {
+	before, known := w.seen[id]
+	if !known && id < w.oldest { // ids sort by time
 		return false
 	}
-	w.seen[d.ID] = line
+	w.seen[id] = line
 	return before != line
 }
 
@@ -82,11 +82,14 @@ func (c *cli) follow(ctx context.Context, server *client, filters map[string]str
 			w.oldest = rows[len(rows)-1].ID
 		}
 		for i, d := range slices.Backward(rows) { // the newest last
-			line := strings.Join(columns(&d), "  ")
-			if !w.fresh(&d, line) || !began && i >= show {
+			line := strings.Join(columns(&d.Delivery), "  ")
+			if !w.fresh(d.ID, line) || !began && i >= show {
 				continue
 			}
-			if err := c.printFollowed(&d, line); err != nil {
+			if c.json {
+				line = string(d.raw)
+			}
+			if _, err := fmt.Fprintln(c.stdout, line); err != nil {
 				return err
 			}
 		}
@@ -100,33 +103,35 @@ func (c *cli) follow(ctx context.Context, server *client, filters map[string]str
 	}
 }
 
+// followed is a row of the log, and the same as relay answered it.
+type followed struct {
+	relay.Delivery
+	raw json.RawMessage
+}
+
+func (f *followed) UnmarshalJSON(b []byte) error {
+	f.raw = slices.Clone(b)
+	return json.Unmarshal(b, &f.Delivery)
+}
+
 // newest asks for one page, or for as many as hold rows that are not known yet,
 // and says whether there are older ones.
-func (c *cli) newest(ctx context.Context, server *client, filters map[string]string, seen map[string]string, all bool) (rows []relay.Delivery, more bool, err error) {
+func (c *cli) newest(ctx context.Context, server *client, filters map[string]string, seen map[string]string, all bool) (rows []followed, more bool, err error) {
 	delete(filters, "cursor")
 	defer delete(filters, "cursor")
 	for {
-		var page deliveryPage
+		var page struct {
+			Deliveries []followed
+			NextCursor string `json:"next_cursor"`
+		}
 		if err := server.do(ctx, "GET", query("/v1/deliveries", filters), nil, &page); err != nil {
 			return nil, false, err
 		}
 		rows, more = append(rows, page.Deliveries...), page.NextCursor != ""
-		known := slices.ContainsFunc(page.Deliveries, func(d relay.Delivery) bool { return seen[d.ID] != "" })
+		known := slices.ContainsFunc(page.Deliveries, func(d followed) bool { return seen[d.ID] != "" })
 		if !all || known || len(seen) == 0 || !more || len(rows) >= followRows {
 			return rows, more, nil
 		}
 		filters["cursor"] = page.NextCursor
 	}
-}
-
-func (c *cli) printFollowed(d *relay.Delivery, line string) error {
-	if !c.json {
-		_, err := fmt.Fprintln(c.stdout, line)
-		return err
-	}
-	raw, err := json.Marshal(d)
-	if err == nil {
-		_, err = fmt.Fprintf(c.stdout, "%s\n", raw)
-	}
-	return err
 }

@@ -67,6 +67,13 @@ func strict(v any) {
 	}
 }
 
+// answeredTime is a time of relay's own in an answer, and oneForm what all of
+// them look like.
+var (
+	answeredTime = regexp.MustCompile(`"(created|updated|next_attempt|started|loaded|at|since|until|oldest_pending)":"(\d[^"]*)"`)
+	oneForm      = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
+)
+
 // check holds an answer against the document, under a route of its paths.
 func (d *apiDocument) check(method, route string, status int, kind string, body []byte) {
 	d.Helper()
@@ -83,6 +90,11 @@ func (d *apiDocument) check(method, route string, status int, kind string, body 
 	}
 	if !strings.HasSuffix(kind, "json") {
 		return
+	}
+	for _, m := range answeredTime.FindAllSubmatch(body, -1) {
+		if !oneForm.Match(m[2]) {
+			d.Errorf("%s %s: %s is %s, which is not UTC with milliseconds", method, route, m[1], m[2])
+		}
 	}
 	values := [][]byte{body}
 	if kind == "application/x-ndjson" {
@@ -180,6 +192,14 @@ destinations:
 	get("/v1/events/{id}/explain", "/v1/events/"+accepted.ID+"/explain")
 	get("/v1/destinations", "/v1/destinations")
 	get("/v1/status", "/v1/status")
+	if err := os.WriteFile(filepath.Join(dir, "relay.yaml"), []byte("nonsense: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask(all, "POST", "/v1/reload", "/v1/reload", "", 422)
+	get("/v1/status", "/v1/status") // with what was refused
+	if err := os.WriteFile(filepath.Join(dir, "relay.yaml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	get("/v1/plugins", "/v1/plugins")
 	get("/metrics", "/metrics")
 	get("/healthz", "/healthz")

@@ -390,9 +390,12 @@ func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
 func write(w http.ResponseWriter, v any) { writeStatus(w, http.StatusOK, v) }
 
 func writeStatus(w http.ResponseWriter, status int, v any) {
+	body, err := encode(v)
+	if err != nil {
+		problem.New(http.StatusInternalServerError, fmt.Sprintf("what is kept is no JSON: %v", err)).Write(w)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false) // masked URLs hold <secret>
-	encoder.Encode(v)            // a client that left needs no answer
+	w.Write(append(body, '\n')) // a client that left needs no answer
 }

@@ -304,6 +304,41 @@ func TestShapes(t *testing.T) {
 	}
 }
 
+// TestTimesHaveOneForm: UTC with milliseconds, wherever a time stands and
+// whatever clock it comes from.
+func TestTimesHaveOneForm(t *testing.T) {
+	d := newDesk(t)
+	here := time.FixedZone("here", 3600)
+	d.now = time.Date(2026, 11, 21, 9, 0, 0, 120e6, here)
+	d.append("x", "team")
+	type row struct {
+		Since time.Time  `json:"since"`
+		Until *time.Time `json:"until,omitempty"`
+		Never *time.Time `json:"never"`
+		Map   map[string]any
+		Raw   json.RawMessage
+	}
+	nanos := time.Date(2026, 11, 21, 9, 0, 0, 5678, here)
+	one := row{nanos, &nanos, nil, map[string]any{"b": &nanos, "a": 1}, json.RawMessage(`{"time":"2026-11-21T09:00:00+01:00"}`)}
+	d.door.Status = func() any { return one }
+	d.door.Ready = func() (bool, any) { return false, []row{one, {}} }
+	status := `{"since":"2026-11-21T08:00:00.000Z","until":"2026-11-21T08:00:00.000Z","never":null,"Map":{"a":1,"b":"2026-11-21T08:00:00.000Z"},"Raw":{"time":"2026-11-21T09:00:00+01:00"}}`
+	for target, want := range map[string]string{
+		"GET /v1/deliveries":     `"created":"2026-11-21T08:00:00.120Z","updated":"2026-11-21T08:00:00.120Z","next_attempt":"2026-11-21T08:00:00.120Z"`,
+		"GET /v1/events/event-1": `"created":"2026-11-21T08:00:00.120Z","event":{`,
+		"GET /v1/events":         `"created":"2026-11-21T08:00:00.120Z","deliveries":1`,
+		"GET /v1/destinations":   `"oldest_pending":"2026-11-21T08:00:00.120Z"`,
+		"GET /v1/status":         status,
+	} {
+		if got := d.ask(target, 200); !strings.Contains(got, want) {
+			t.Errorf("%s: got %s, want %s in it", target, got, want)
+		}
+	}
+	if got, want := d.ask("GET /readyz", 503), "["+status+`,{"since":"0001-01-01T00:00:00.000Z","never":null,"Map":null,"Raw":null}]`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestEventWithoutDeliveries: an event that nobody wanted, and that came as one.
 func TestEventWithoutDeliveries(t *testing.T) {
 	d := newDesk(t)
