@@ -150,9 +150,9 @@ destinations:
 		`{"destination":"people"}`:                                           {400, "destination people has no channel; say whom to write to, ", "$.recipient"},
 		`{"destination":"sleeping"}`:                                         {400, "destination sleeping is disabled; set disabled: false first", ""},
 		`{"destnation":"team"}`:                                              {400, "nothing was done: $.destnation is no key of this request; it takes ", "$.destnation"},
-		`{"destination":"tem","event":{"type":"x"}}`: {400, `nothing was shown: 2 faults, the first is $.destination there is no destination "tem"; did you mean team?`,
+		`{"destination":"tem","event":{"type":"x"}}`: {400, `nothing was done: 2 faults, the first is $.destination there is no destination "tem"; did you mean team?`,
 			"$.destination $.event.title"},
-		`{"destination":"people","event":7}`:                                              {400, "nothing was shown: 2 faults, the first is $.recipient destination people has no channel; ", "$.recipient $.event"},
+		`{"destination":"people","event":7}`:                                              {400, "nothing was done: 2 faults, the first is $.recipient destination people has no channel; ", "$.recipient $.event"},
 		`{"destination":"team","event":{"title":"` + strings.Repeat("x", 150_000) + `"}}`: {413, "the body is larger than 131072 bytes", ""},
 	} {
 		a, status := ask(body)

@@ -36,7 +36,7 @@ type Destinations interface {
 	Pause(ctx context.Context, name string, part relay.Part, reason string) error
 	Resume(ctx context.Context, name string, part relay.Part) error
 	// Test sends a test event and waits for what comes of the first attempt. It
-	// fails with relay.ErrNotFound, or with a Refusal.
+	// fails with relay.ErrNotFound, a Refusal, or a *problem.Problem.
 	Test(ctx context.Context, name string, t Test) (relay.Delivery, error)
 	// Replay makes a new delivery of what a finished one was about. It fails with
 	// relay.ErrNotFound, or relay.ErrUnfinished.
@@ -366,9 +366,12 @@ func faults(err error) []problem.Fault {
 
 func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
 	var no *Refusal
+	var p *problem.Problem
 	switch {
 	case errors.As(err, &no):
 		no.Problem().Write(w)
+	case errors.As(err, &p):
+		p.Write(w)
 	case errors.Is(err, relay.ErrNotFound):
 		problem.New(http.StatusNotFound, missing).Write(w)
 	case errors.Is(err, relay.ErrBacklogFull):

@@ -2,11 +2,9 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/relay-sidecar/relay"
-	"github.com/relay-sidecar/relay/internal/problem"
 )
 
 // Preview is the body of POST /v1/preview.
@@ -45,13 +43,9 @@ func (d *Door) ShowPreview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out, err := d.Destinations.Preview(r.Context(), in)
-	var p *problem.Problem
-	switch {
-	case errors.As(err, &p):
-		p.Write(w)
-	case err != nil:
+	if err != nil {
 		d.fail(w, err, "")
-	default:
-		write(w, out)
+		return
 	}
+	write(w, out)
 }

@@ -120,7 +120,7 @@ func together(errs ...error) error {
 		}
 		faults = append(faults, p.Errors...)
 	}
-	if p := problem.Refuse("nothing was shown", faults); p != nil {
+	if p := problem.Refuse("nothing was done", faults); p != nil {
 		return p
 	}
 	return nil
