@@ -169,7 +169,11 @@ func (e *refusedAnswer) Error() string { return e.words }
 func refusal(resp *http.Response, answer []byte) error {
 	var p problem.Problem
 	if json.Unmarshal(answer, &p) != nil || p.Detail == "" {
-		return fmt.Errorf("relay answered %s", resp.Status)
+		err := fmt.Errorf("what listens at %s does not answer as relay does: %s", resp.Request.URL.Host, resp.Status)
+		if resp.StatusCode == http.StatusBadRequest && resp.Request.URL.Scheme == "http" {
+			return hint(err, "if relay uses TLS there, write https://")
+		}
+		return err
 	}
 	err := error(&refusedAnswer{problemWords(&p).Error(), resp.StatusCode})
 	if resp.StatusCode == http.StatusUnauthorized {
