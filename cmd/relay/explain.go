@@ -115,8 +115,8 @@ func printStory(w io.Writer, d *relay.Delivery) {
 	line := func(at time.Time, format string, args ...any) {
 		fmt.Fprintf(w, "    %s  %s\n", at.Local().Format("15:04:05.000"), fmt.Sprintf(format, args...))
 	}
-	line(d.Created, "accepted")
-	since, wait := d.Created, "" // when the last thing ended, and what it asked for
+	line(d.Created.Time, "accepted")
+	since, wait := d.Created.Time, "" // when the last thing ended, and what it asked for
 	for _, h := range happenings(d) {
 		if gap := h.began.Sub(since); gap >= noticed {
 			line(since, "waited %s%s", gap.Round(time.Millisecond), wait)
@@ -137,7 +137,7 @@ func printStory(w io.Writer, d *relay.Delivery) {
 	if d.NextAttempt != nil {
 		end += ", next attempt " + d.NextAttempt.Local().Format(stamp)
 	}
-	line(d.Updated, "%s", end)
+	line(d.Updated.Time, "%s", end)
 }
 
 // happening is a match, an attempt or an interruption of a delivery.
@@ -165,10 +165,10 @@ func happenings(d *relay.Delivery) []happening {
 			how += ", looked up before"
 		}
 		lines, took := calls(m.Steps)
-		all = append(all, happening{at: m.At, began: m.At.Add(-took), ended: m.At, what: fmt.Sprintf("matched: user %s, %s", m.User, how), calls: lines})
+		all = append(all, happening{at: m.At.Time, began: m.At.Add(-took), ended: m.At.Time, what: fmt.Sprintf("matched: user %s, %s", m.User, how), calls: lines})
 	}
 	for _, a := range d.Log {
-		h := happening{at: a.Started, began: a.Started, ended: a.Started.Add(time.Duration(a.DurationMS) * time.Millisecond)}
+		h := happening{at: a.Started.Time, began: a.Started.Time, ended: a.Started.Add(time.Duration(a.DurationMS) * time.Millisecond)}
 		h.what = fmt.Sprintf("attempt %d: %s in %d ms%s", a.Attempt, a.Verdict, a.DurationMS, template(&a))
 		h.calls, _ = calls(a.Steps)
 		if text := oneCall("", a.Request, a.Response, a.Error); text != "" {
@@ -180,7 +180,7 @@ func happenings(d *relay.Delivery) []happening {
 		all = append(all, h)
 	}
 	if at := d.Interrupted; at != nil {
-		all = append(all, happening{at: *at, began: *at, ended: *at,
+		all = append(all, happening{at: at.Time, began: at.Time, ended: at.Time,
 			what: "taken up, and relay ended before it was recorded what came of it; it may have been sent", wait: ", relay's absence included"})
 	}
 	// Attempts are kept to the millisecond; the match is before one that began in it.

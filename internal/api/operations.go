@@ -49,7 +49,7 @@ type Explanation struct {
 	Type    string      `json:"type"`
 	Level   relay.Level `json:"level"`
 	Title   string      `json:"title"`
-	Created time.Time   `json:"created"`
+	Created relay.Time  `json:"created"`
 	// Own says what an event of relay's own is, which it sends to one destination
 	// whatever the configuration says: test or alert. Empty: somebody posted it.
 	Own          string          `json:"own"`
@@ -66,9 +66,9 @@ const (
 // ExplainedConfig is the configuration whose reasons an explanation tells: that
 // which runs.
 type ExplainedConfig struct {
-	Revision string    `json:"revision"`
-	Loaded   time.Time `json:"loaded"`
-	Newer    bool      `json:"newer"` // than the event, which perhaps another one routed
+	Revision string     `json:"revision"`
+	Loaded   relay.Time `json:"loaded"`
+	Newer    bool       `json:"newer"` // than the event, which perhaps another one routed
 }
 
 // Considered is a destination in an explanation, with what it got.

@@ -114,7 +114,7 @@ func (a *App) resolve(now *snapshot, d *destination, all []relay.Claimed, alone 
 			open, indexes = append(open, p), append(indexes, i)
 			continue
 		}
-		m := &relay.Match{User: id, By: "id", At: time.Now().UTC()}
+		m := &relay.Match{User: id, By: "id", At: relay.Time{Time: time.Now()}}
 		if known := now.cfg.people.Find(p, ""); known != nil && (known.IDs[d.Entry] == id || known.IDs[d.Use] == id) {
 			m.By = "people"
 		}
@@ -138,7 +138,7 @@ func (a *App) resolve(now *snapshot, d *destination, all []relay.Claimed, alone 
 			out[i].Report = r.Report
 			continue
 		}
-		out[i].Match = &relay.Match{User: r.User, By: r.By, Cached: r.Cached, At: time.Now().UTC(), Steps: r.Steps}
+		out[i].Match = &relay.Match{User: r.User, By: r.By, Cached: r.Cached, At: relay.Time{Time: time.Now()}, Steps: r.Steps}
 	}
 	return out
 }

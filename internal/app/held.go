@@ -23,7 +23,7 @@ type held struct {
 	Kind         string     `json:"kind"` // paused, unavailable or full
 	Part         relay.Part `json:"part"`
 	Reason       string     `json:"reason"`
-	Since        time.Time  `json:"since"`
+	Since        relay.Time `json:"since"`
 }
 
 // The kinds of held. The shipped template knows them.
@@ -62,7 +62,7 @@ func (a *App) watchHeld(ctx context.Context) error {
 			}
 			continue
 		}
-		long := slices.DeleteFunc(all, func(h held) bool { return now.Sub(h.Since) < after })
+		long := slices.DeleteFunc(all, func(h held) bool { return now.Sub(h.Since.Time) < after })
 		a.held.Store(&long)
 		lasting := map[string]bool{}
 		for _, h := range long {
@@ -84,7 +84,7 @@ func (a *App) whatIsHeld(ctx context.Context, full map[string]time.Time, now tim
 		if !a.configured(p.Destination) {
 			continue
 		}
-		h := held{[]string{p.Destination}, kindPaused, p.Part, p.Reason, p.Since}
+		h := held{[]string{p.Destination}, kindPaused, p.Part, p.Reason, relay.Time{Time: p.Since}}
 		if p.Unavailable {
 			h.Kind = kindUnavailable
 		}
@@ -112,7 +112,7 @@ func (a *App) whatIsHeld(ctx context.Context, full map[string]time.Time, now tim
 			delete(full, name)
 			continue
 		}
-		all = append(all, held{[]string{name}, kindFull, relay.PartChannel, "backlog full", since.UTC()})
+		all = append(all, held{[]string{name}, kindFull, relay.PartChannel, "backlog full", relay.Time{Time: since}})
 	}
 	slices.SortFunc(all, func(x, y held) int { return cmp.Compare(x.key(), y.key()) })
 	return all, nil

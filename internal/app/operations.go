@@ -91,8 +91,8 @@ func (a *App) Explain(ctx context.Context, id string) (api.Explanation, error) {
 	}
 	now, said := a.current.Load(), eventOf(e)
 	out := api.Explanation{
-		ID: e.ID, Key: e.Key, Source: e.Source, Type: said.Type, Level: said.Level, Title: said.Title, Created: e.Created, Own: ownEvent(e, said),
-		Config: api.ExplainedConfig{Revision: now.cfg.Revision, Loaded: now.since.UTC(), Newer: now.since.After(e.Created)},
+		ID: e.ID, Key: e.Key, Source: e.Source, Type: said.Type, Level: said.Level, Title: said.Title, Created: relay.Time{Time: e.Created}, Own: ownEvent(e, said),
+		Config: api.ExplainedConfig{Revision: now.cfg.Revision, Loaded: relay.Time{Time: now.since}, Newer: now.since.After(e.Created)},
 	}
 	got := map[string][]relay.Delivery{}
 	for _, row := range e.Deliveries {

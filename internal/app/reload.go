@@ -19,7 +19,7 @@ import (
 // refusal is the last configuration that was not taken.
 type refusal struct {
 	Revision string          `json:"revision"`
-	At       time.Time       `json:"at"`
+	At       relay.Time      `json:"at"`
 	Problems []relay.Problem `json:"problems"`
 }
 
@@ -107,7 +107,7 @@ func compareDestinations(running, next *config.Config) (added, removed []string)
 
 // refuse remembers and logs a refusal, each once.
 func (a *App) refuse(cfg *config.Config, err error) {
-	a.refused = &refusal{Revision: cfg.Revision, At: time.Now(), Problems: problemsOf(cfg, err)}
+	a.refused = &refusal{Revision: cfg.Revision, At: relay.Time{Time: time.Now()}, Problems: problemsOf(cfg, err)}
 	if words := err.Error(); words != a.said {
 		a.said = words
 		for _, p := range a.refused.Problems {

@@ -83,7 +83,7 @@ func backoff(attempt int, random func() float64) time.Duration {
 // attempt is the log's account of a report.
 func attempt(r reported) *relay.Attempt {
 	a := &relay.Attempt{
-		Attempt: r.Claimed.Attempt, Started: r.started, DurationMS: r.ended.Sub(r.started).Milliseconds(),
+		Attempt: r.Claimed.Attempt, Started: relay.Time{Time: r.started}, DurationMS: r.ended.Sub(r.started).Milliseconds(),
 		Template: r.Template, TemplateRevision: r.TemplateRevision, TemplateError: r.TemplateError,
 		Message: r.Message, Steps: r.Steps, Request: r.Request, Response: r.Response,
 		Verdict: r.Verdict, Lost: r.Lost, Resent: r.Resent, Resend: r.Report.Resend, Receipt: r.Receipt, Error: r.Error,

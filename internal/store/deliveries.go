@@ -38,10 +38,9 @@ func scanRow(scan func(...any) error) (seq int64, d relay.Delivery, err error) {
 		d.Recipient = json.RawMessage(recipient)
 	}
 	d.Part = partOf(direct)
-	d.Created, d.Updated = fromMilli(created), fromMilli(updated)
+	d.Created, d.Updated = stamp(created), stamp(updated)
 	if d.State == relay.StatePending {
-		next := fromMilli(due)
-		d.NextAttempt = &next
+		d.NextAttempt = new(stamp(due))
 	}
 	return seq, d, err
 }
@@ -82,8 +81,7 @@ func (q query) more(seq int64, d *relay.Delivery) error {
 			return err
 		}
 		if interrupted > 0 {
-			at := fromMilli(interrupted)
-			d.Interrupted = &at
+			d.Interrupted = new(stamp(interrupted))
 		}
 		if kept == nil {
 			return nil
@@ -116,7 +114,7 @@ func (q query) attempts(delivery int64) (log []relay.Attempt, err error) {
 				a.Lost, a.TemplateError, a.Message = d.Lost, d.TemplateError, d.Message
 				a.Steps, a.Request, a.Response, a.Resent = d.Steps, d.Request, d.Response, d.Resent
 			}
-			a.Started = fromMilli(started)
+			a.Started = stamp(started)
 			log = append(log, a)
 			return nil
 		})

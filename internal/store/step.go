@@ -216,7 +216,7 @@ func (t *transaction) insertAttempt(o *relay.Outcome, attempt int64, detail driv
 	if a.RetryAfterMS != nil {
 		wait = *a.RetryAfterMS
 	}
-	err := t.sql.insertAttempt.run(attemptKey(o.Seq, attempt), unixMilli(a.Started), a.DurationMS, string(a.Verdict),
+	err := t.sql.insertAttempt.run(attemptKey(o.Seq, attempt), unixMilli(a.Started.Time), a.DurationMS, string(a.Verdict),
 		a.Template, a.TemplateRevision, wait, a.Receipt, a.Error, detail)
 	switch {
 	case err != nil || attempt == 1:

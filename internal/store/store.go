@@ -212,6 +212,8 @@ func unixMilli(t time.Time) int64 { return t.UnixMilli() }
 
 func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
+func stamp(ms int64) relay.Time { return relay.Time{Time: fromMilli(ms)} }
+
 var _ interface {
 	Append(context.Context, []relay.Accepted) ([]relay.Appended, error)
 	Step(context.Context, []relay.Outcome, []relay.ClaimRequest) ([]relay.Claimed, []relay.Due, error)

@@ -23,7 +23,7 @@ func (b *bench) direct(id, destination string, f relay.Fallback, people string) 
 // matched is the outcome of a look-up that found somebody.
 func (b *bench) matched(c relay.Claimed, user string) relay.Outcome {
 	return relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending, Match: &relay.Match{
-		User: user, By: "email", At: b.options.Now(), Steps: []relay.Step{{Name: "lookup", Response: &relay.Response{Status: 200}}},
+		User: user, By: "email", At: relay.Time{Time: b.options.Now()}, Steps: []relay.Step{{Name: "lookup", Response: &relay.Response{Status: 200}}},
 	}}
 }
 

@@ -98,7 +98,7 @@ func stepRecords(b *bench) {
 
 	b.append(b.event("e2", "", "a"))
 	c = b.claim("a", 1)[0]
-	bare := relay.Attempt{Started: b.options.Now(), Verdict: relay.Skipped}
+	bare := relay.Attempt{Started: relay.Time{Time: b.options.Now()}, Verdict: relay.Skipped}
 	b.record(relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StateSkipped, Attempt: &bare})
 	got, err = b.Delivery(b.ctx, c.ID)
 	b.must(err)
