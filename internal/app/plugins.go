@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
@@ -25,21 +26,26 @@ import (
 // catalogue is who answers for each provider during one load of relay.yaml:
 // built-in ones in relay's own process, those of third parties in theirs.
 type catalogue struct {
-	ctx     context.Context
-	builtIn map[string]plugin.Provider
-	host    *pluginhost.Host // nil: third parties are not asked, and nothing is said about that
-	strict  bool             // what cannot be asked is a fault, and every one that is named is asked
+	ctx      context.Context
+	builtIn  map[string]plugin.Provider
+	host     *pluginhost.Host // nil: third parties are not asked, and nothing is said about that
+	patience time.Duration    // how long the plugins of third parties are waited for; 0: as long as they may take
+	strict   bool             // what cannot be asked is a fault, and every one that is named is asked
 
 	sources map[string]pluginhost.Source // how the processes start, by provider; those that are missing start as built-in ones
 	third   map[string]*pluginhost.Asked // third parties' plugins; nil: it cannot be asked
 	failed  map[string]error             // why not
 	unused  []pluginhost.Status          // files of the plugins directory that nothing needs
+
+	opened map[string]opened // what was said of each destination: it is asked once
+	late   map[string]bool   // providers that let a question about settings wait: nobody waits for the next one
 }
 
 func newCatalogue(ctx context.Context, providers []plugin.Provider, host *pluginhost.Host, strict bool) *catalogue {
 	c := &catalogue{
 		ctx: ctx, builtIn: map[string]plugin.Provider{}, host: host, strict: strict,
 		sources: map[string]pluginhost.Source{}, third: map[string]*pluginhost.Asked{}, failed: map[string]error{},
+		opened: map[string]opened{}, late: map[string]bool{},
 	}
 	for _, p := range providers {
 		c.builtIn[p.Describe().Name] = p
@@ -79,6 +85,11 @@ func (c *catalogue) revision() string {
 		}
 		fmt.Fprintln(&all)
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.opened)) {
+		if c.opened[name].unknown {
+			fmt.Fprintf(&all, "unknown %s\n", name)
+		}
+	}
 	return all.String()
 }
 
@@ -100,6 +111,10 @@ func schemas(d plugin.Description) config.Schemas {
 }
 
 const (
+	// askPatience is how long a start and a reload wait for plugins: for who they
+	// are, then for what they make of settings, then for them to take these. A
+	// good one needs some tenths of a second; the door stays closed meanwhile.
+	askPatience  = 1500 * time.Millisecond
 	pluginPrefix = "relay-plugin-"
 	// heldWords end what is said of a plugin that cannot be asked.
 	heldWords = "; its settings are not checked, and its destinations are held until it runs"
@@ -189,14 +204,25 @@ func (c *catalogue) find(in config.Plugins) config.Found {
 	return found
 }
 
+// bounded is ctx with an end after so much patience; 0: with none.
+func bounded(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	if patience == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, patience)
+}
+
 // ask asks plugins who they are, side by side: one that hangs must not make the
-// others wait.
+// others wait, nor whoever loads the configuration for longer than it has
+// patience. Who answers later is taken up then.
 func (c *catalogue) ask(names []string) {
+	ctx, cancel := bounded(c.ctx, c.patience)
+	defer cancel()
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, name := range names {
 		all.Go(func() {
-			asked, err := c.host.Ask(c.ctx, c.sources[name])
+			asked, err := c.host.Ask(ctx, c.sources[name])
 			mu.Lock()
 			defer mu.Unlock()
 			c.third[name] = asked

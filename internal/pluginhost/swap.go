@@ -22,23 +22,37 @@ const (
 // errReplaced ends a process that another one takes over from.
 var errReplaced = errors.New("another process took over")
 
+// errMoved ends a start from a source that is not wanted any more.
+var errMoved = errors.New("relay.yaml says meanwhile that it comes from elsewhere")
+
 // move goes over to another source, with the process that was asked before
-// where there is one. It is called with mu held.
+// where there is one. It is called with turn held.
 func (p *Provider) move(ctx context.Context, to Source) ([]*pluginpb.Problem, error) {
+	p.mu.Lock()
 	p.from.Store(&to)
 	p.known.Store(nil)
+	if p.starting != nil {
+		p.starting()
+	}
+	p.mu.Unlock()
 	p.host.mu.Lock()
-	c := p.host.candidates[p.name]
-	delete(p.host.candidates, p.name)
+	c := p.host.take(to)
 	p.host.mu.Unlock()
+	defer signal(p.again)
 	old := p.session.Load()
-	if c == nil || !c.image.source.same(to) || !c.session.alive() {
-		p.host.dismiss(c)
+	if c == nil || !c.ready() {
+		// What is being started takes over when it can; nothing is sent until then.
 		p.session.Store(nil)
+		p.mu.Lock()
+		if before := p.first; before != nil {
+			p.host.wg.Go(func() { p.host.dismiss(before) })
+		}
+		p.first = c
+		p.status.State, p.status.PID, p.status.Error = StateStarting, 0, ""
+		p.mu.Unlock()
 		if old != nil {
 			old.end(errReplaced)
 		}
-		signal(p.again)
 		return nil, nil
 	}
 	problems, err := p.install(ctx, c.session, c.image)
@@ -50,7 +64,6 @@ func (p *Provider) move(ctx context.Context, to Source) ([]*pluginpb.Problem, er
 	if old != nil {
 		old.end(errReplaced)
 	}
-	signal(p.again)
 	return problems, nil
 }
 
@@ -150,14 +163,13 @@ func (p *Provider) replace(ctx context.Context, m *image) error {
 		p.host.discard(m)
 		return err
 	}
-	s.image = m
 	refuse := func(err error) error {
 		s.end(errNotUsed)
 		p.retire(s)
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn.Lock()
+	defer p.turn.Unlock()
 	settings := p.setup.Settings
 	if p.host.o.Accept != nil {
 		if err := p.host.o.Accept(s.description, settings); err != nil {
@@ -175,7 +187,7 @@ func (p *Provider) replace(ctx context.Context, m *image) error {
 		return refuse(fmt.Errorf("it refuses the settings of destination %s: %s: %s", nameOf(settings, problem.Revision), problem.Pointer, problem.Message))
 	}
 	if !p.source().same(m.source) {
-		return refuse(errors.New("relay.yaml says meanwhile that it comes from elsewhere"))
+		return refuse(errMoved)
 	}
 	old := p.session.Load()
 	if _, err := p.install(ctx, s, m); err != nil {
