@@ -291,6 +291,8 @@ func (n named) Describe() plugin.Description {
 
 func (n named) Open(plugin.Settings) (plugin.Destination, []plugin.Problem) {
 	switch n {
+	case "panics":
+		panic("there is no room")
 	case "stuck":
 		select {}
 	case "ponders":

@@ -42,7 +42,7 @@ func (s *session) check(ctx context.Context, settings []*pluginpb.Settings) (*pl
 	c := s.checks[key]
 	if c == nil && s.closed {
 		s.mu.Unlock()
-		return nil, s.reason
+		return nil, s.whyNot(status.Error(codes.Unavailable, s.reason.Error()))
 	}
 	if c == nil {
 		c = &check{answered: make(chan struct{})}
