@@ -124,7 +124,7 @@ var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
 // find looks for the plugins that a file names, and asks them.
 func (c *catalogue) find(in config.Plugins) config.Found {
-	found := config.Found{Schemas: map[string]config.Schemas{}}
+	found := config.Found{Schemas: map[string]config.Schemas{}, Absent: map[string]string{}}
 	remark := func(warning bool, keys []string, format string, args ...any) {
 		found.Remarks = append(found.Remarks, config.Remark{Keys: keys, Message: fmt.Sprintf(format, args...), Warning: warning})
 	}
@@ -152,6 +152,9 @@ func (c *catalogue) find(in config.Plugins) config.Found {
 		case inDir:
 			s = pluginhost.Source{Name: p.Name, Origin: file, File: file, Dir: filepath.Dir(in.File)}
 		default:
+			if in.Dir != "" && pluginName.MatchString(p.Name) {
+				found.Absent[p.Name] = filepath.Join(in.Dir, pluginPrefix+p.Name)
+			}
 			continue // the configuration says that there is no such provider
 		}
 		s.SHA256, s.AutoMTLS, s.Memory = p.SHA256, p.AutoMTLS, p.Memory
@@ -167,8 +170,9 @@ func (c *catalogue) find(in config.Plugins) config.Found {
 		}
 		c.third[p.Name] = nil
 		switch {
-		case !pluginName.MatchString(p.Name) || p.Name == pluginhost.ScriptsName:
-			remark(false, []string{"providers", p.Name}, "%q cannot be the name of a provider; it is made of lower case letters, digits and -, and is not %s", p.Name, pluginhost.ScriptsName)
+		case p.Name == pluginhost.ScriptsName:
+			remark(false, []string{"providers", p.Name}, "%q cannot be the name of a provider; relay's own plugin for scripts has it", p.Name)
+		case !pluginName.MatchString(p.Name): // which is a fault of the configuration
 		case c.host != nil && (p.Wanted || c.strict):
 			ask = append(ask, p.Name)
 		}
