@@ -110,6 +110,7 @@ type App struct {
 	refused *refusal
 	said    string          // the last refusal that was logged
 	missing []relay.Problem // the templates whose lack was logged
+	warned  []relay.Problem // the warnings of the configuration that runs
 }
 
 // New builds a relay: it checks the configuration, opens the store, starts the
@@ -159,9 +160,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			return nil, err
 		}
 	}
-	for _, w := range warnings {
-		a.logger.Warn("configuration", "warning", w.Error())
-	}
+	a.warn(warnings)
 	a.child = a.host.Scripts()
 	a.scripts = scripts.NewClient(a.child)
 	a.library = scripts.NewLibrary(scripts.Options{
