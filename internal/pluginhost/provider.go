@@ -39,7 +39,8 @@ type Provider struct {
 	next    atomic.Pointer[Source] // where it comes from after the next Apply
 	image   atomic.Pointer[image]  // what it was last started from; nil: it never was
 
-	known atomic.Pointer[Asked] // what the last process said of itself
+	known   atomic.Pointer[Asked]   // what the last process said of itself
+	refused atomic.Pointer[refusal] // the executable that lies there instead of what runs; nil: what runs
 
 	applied atomic.Uint64 // how often Apply was called
 	behind  atomic.Bool   // the process has not taken the last setup yet: it gets nothing
@@ -152,6 +153,9 @@ func (p *Provider) Status() Status {
 	p.mu.Lock()
 	s := p.status
 	p.mu.Unlock()
+	if refused := p.refused.Load(); s.Error == "" && refused != nil {
+		s.Error = refused.words
+	}
 	if s.Error == "" && p.behind.Load() {
 		s.Error = ErrLate.Error()
 	}
@@ -371,7 +375,9 @@ func (p *Provider) install(ctx context.Context, s *session, m *image) ([]*plugin
 			p.logger.Error("settings refused by the plugin", "pointer", problem.Pointer, "error", p.host.o.Mask(problem.Message))
 		}
 	}
-	p.image.Store(m)
+	if p.image.Swap(m) != m {
+		p.refused.Store(nil) // it was started from what lies there
+	}
 	p.known.Store(asked(m, s))
 	p.mu.Lock()
 	defer p.mu.Unlock()

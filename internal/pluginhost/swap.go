@@ -31,6 +31,7 @@ func (p *Provider) move(ctx context.Context, to Source) ([]*pluginpb.Problem, er
 	p.mu.Lock()
 	p.from.Store(&to)
 	p.known.Store(nil)
+	p.refused.Store(nil)
 	if p.starting != nil {
 		p.starting()
 	}
@@ -67,11 +68,17 @@ func (p *Provider) move(ctx context.Context, to Source) ([]*pluginpb.Problem, er
 	return problems, nil
 }
 
+// refusal is of an executable that was not taken up, as long as it lies there:
+// disk and memory differ.
+type refusal struct {
+	digest string
+	words  string
+}
+
 // follow takes up a changed executable, each time that somebody says it may
 // have changed.
 func (p *Provider) follow() {
 	ctx := p.ctx
-	refused := "" // the digest of the last one that was not taken up
 	for {
 		select {
 		case <-ctx.Done():
@@ -83,11 +90,17 @@ func (p *Provider) follow() {
 			continue
 		}
 		digest, err := source.digest()
-		m := p.image.Load()
-		if err != nil || digest == refused || m != nil && m.source.same(source) && digest == m.digest {
-			continue // as it was, or not there now: what runs goes on
+		if err != nil {
+			continue // not there now: what runs goes on
 		}
-		if !p.settled(ctx, source) {
+		m := p.image.Load()
+		if m != nil && m.source.same(source) && digest == m.digest {
+			if p.refused.Swap(nil) != nil {
+				p.logger.Info("the executable is the one that runs again")
+			}
+			continue
+		}
+		if refused := p.refused.Load(); refused != nil && digest == refused.digest || !p.settled(ctx, source) {
 			continue
 		}
 		if m == nil {
@@ -100,21 +113,17 @@ func (p *Provider) follow() {
 				p.host.discard(next)
 				continue // changed back
 			}
-			refused = next.digest
+			digest = next.digest
 			err = p.replace(ctx, next)
-		} else if digest, digestErr := source.digest(); digestErr == nil {
-			refused = digest
+		} else if now, digestErr := source.digest(); digestErr == nil {
+			digest = now
 		}
-		if err == nil {
-			refused = ""
+		if err == nil || ctx.Err() != nil || errors.Is(err, errMoved) {
 			continue
-		}
-		if ctx.Err() != nil {
-			return
 		}
 		said := p.host.o.Mask(err.Error())
 		p.logger.Error("the changed executable is refused; the last good one goes on", "error", said)
-		p.note(func(st *Status) { st.Error = "a changed executable was refused: " + said })
+		p.refused.Store(&refusal{digest, "a changed executable was refused: " + said})
 	}
 }
 
