@@ -62,6 +62,8 @@ func (p place) Send(ctx context.Context, d *plugin.Delivery, r *plugin.Request) 
 		grow()
 	case string(r.Body) == "exit":
 		os.Exit(3)
+	case string(r.Body) == "mum":
+		return relay.Report{Verdict: "none of the protocol's"}
 	case string(r.Body) == "panic":
 		panic("on purpose")
 	case string(r.Body) == "env":
@@ -245,6 +247,13 @@ func TestPanicEndsOneAttemptOnly(t *testing.T) {
 	}
 	if r := wait(t, send(t, p, "hello", time.Second)); r.Verdict != relay.Delivered || h.Status()[0].PID != before {
 		t.Errorf("the process did not go on: %+v", r)
+	}
+}
+
+func TestAnswerWithoutAVerdictIsSaid(t *testing.T) {
+	_, p, _ := started(t)
+	if r := wait(t, send(t, p, "mum", time.Second)); r.Verdict != relay.Ambiguous || r.Error != "plugin fake answered without a verdict" {
+		t.Errorf("report %+v", r)
 	}
 }
 

@@ -332,13 +332,27 @@ func (s *session) read() {
 			if done == nil {
 				continue
 			}
-			report := plugin.DecodeReport(result.Report)
+			report := s.answered(result.Report)
 			done(report)
 			if e := report.TemplateError; e != nil && e.Fatal {
 				s.spoiled(e)
 			}
 		}
 	}
+}
+
+// answered is the report of a delivery. One that says nothing has words of relay's.
+func (s *session) answered(r *pluginpb.Report) relay.Report {
+	report := plugin.DecodeReport(r)
+	_, known := pluginpb.Verdict_name[int32(r.GetVerdict())]
+	switch {
+	case report.Error != "":
+	case !known:
+		report.Error = fmt.Sprintf("plugin %s answered with the verdict %d, which relay does not know", s.name, r.GetVerdict())
+	case r.GetVerdict() == pluginpb.Verdict_VERDICT_UNSPECIFIED:
+		report.Error = fmt.Sprintf("plugin %s answered without a verdict", s.name)
+	}
+	return report
 }
 
 // spoiled has the process replaced: a render runs on in it that nobody can end.
