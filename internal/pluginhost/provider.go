@@ -156,8 +156,8 @@ func (p *Provider) Status() Status {
 	if refused := p.refused.Load(); s.Error == "" && refused != nil {
 		s.Error = refused.words
 	}
-	if s.Error == "" && p.behind.Load() {
-		s.Error = ErrLate.Error()
+	if p.behind.Load() && s.State == StateReady {
+		s.State, s.Error = StateStarting, ErrLate.Error()
 	}
 	s.Name, s.Origin, s.Memory = p.name, p.source().Origin, residentSize(s.PID)
 	return s
