@@ -359,6 +359,12 @@ func TestSlowPluginsHoldNobodyUp(t *testing.T) {
 			t.Errorf("to-%s is %s", name, got)
 		}
 	}
+	took("relay reload", 4*time.Second, func() {
+		if out, err := exec.Command("relay", "reload", "--server", p.base).CombinedOutput(); err != nil ||
+			!strings.Contains(string(out), "relay: warning: plugin silent does not run (") {
+			t.Errorf("relay reload (%v):\n%s", err, out)
+		}
+	})
 	took("the end", 5*time.Second, p.stop)
 }
 
