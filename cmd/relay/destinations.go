@@ -174,6 +174,8 @@ func undelivered(d *relay.Delivery) error {
 	switch {
 	case why == "":
 		err = fmt.Errorf("not delivered in time, the delivery is %s; see: relay deliveries show %s", d.State, d.ID)
+	case d.State == relay.StateHeld && d.Reason == relay.ErrUnavailable.Error():
+		return hint(err, "what is wrong with its plugin says: relay plugin list; the delivery goes out when it runs")
 	case d.State == relay.StateHeld:
 		return hint(err, "mend the settings, or let it go on with: relay destinations resume %s --part %s", d.Destination, d.Part)
 	case d.State == relay.StatePending:

@@ -52,9 +52,9 @@ func (c *cli) reloadCommand() *cobra.Command {
 	})
 }
 
-// startPatience is how long relay reload waits for plugins to start: longer
-// than a good one takes.
-const startPatience = 5 * time.Second
+// startPatience is how long relay reload waits for plugins to start, after the
+// reload itself: longer than a good one takes, and not for one that never does.
+const startPatience = 1500 * time.Millisecond
 
 // started are the plugins once none is at its start any more, or as they stand
 // when that takes long.

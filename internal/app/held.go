@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/config"
 )
 
 // held is something that keeps deliveries from going on: the pause of a
@@ -80,17 +81,19 @@ func (a *App) whatIsHeld(ctx context.Context, full map[string]time.Time, now tim
 		return nil, err
 	}
 	var all []held
+	current := a.current.Load()
 	for _, p := range pauses {
-		if !a.configured(p.Destination) {
+		i := slices.IndexFunc(current.cfg.Destinations, func(d config.Destination) bool { return d.Name == p.Destination })
+		if i < 0 {
 			continue
 		}
 		h := held{[]string{p.Destination}, kindPaused, p.Part, p.Reason, relay.Time{Time: p.Since}}
 		if p.Unavailable {
-			h.Kind = kindUnavailable
+			h.Kind, h.Reason = kindUnavailable, cmp.Or(current.unavailable(current.cfg.Destinations[i]), p.Reason)
 		}
 		// Direct messages are paused by account: several lanes, one pause.
 		same := slices.IndexFunc(all, func(o held) bool {
-			return p.Part == relay.PartDirect && o.Part == p.Part && o.Since.Equal(p.Since) && o.Reason == p.Reason
+			return p.Part == relay.PartDirect && o.Part == p.Part && o.Since.Equal(p.Since) && o.Reason == h.Reason
 		})
 		if same < 0 {
 			all = append(all, h)

@@ -80,16 +80,24 @@ func (a *App) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.warn(warnings)
 	if cfg.Revision != running.cfg.Revision {
-		for _, w := range warnings {
-			a.logger.Warn("configuration", "warning", w.Error())
-		}
 		a.level.Set(logLevel(cfg.Log.Level))
 		added, removed := compareDestinations(running.cfg.Config, cfg.Config)
 		a.logger.Info("configuration reloaded", "revision", cfg.Revision, "destinations", len(cfg.Destinations), "added", added, "removed", removed)
 	}
 	a.logMissingTemplates()
 	return nil
+}
+
+// warn logs the warnings of a configuration, each as long as it lasts once.
+func (a *App) warn(warnings []relay.Problem) {
+	for _, w := range warnings {
+		if !slices.Contains(a.warned, w) {
+			a.logger.Warn("configuration", "warning", w.Error())
+		}
+	}
+	a.warned = warnings
 }
 
 // compareDestinations names those that come and those that go.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -114,14 +115,25 @@ func (a *App) build(cfg loaded, set *scripts.Set, wanted func(config.Destination
 	return next, setups
 }
 
-// apply tells providers what deliveries will name.
+// apply tells providers what deliveries will name, side by side. One that is
+// slow to learn it keeps nobody waiting: it gets nothing until it has.
 func (a *App) apply(ctx context.Context, cfg loaded, setups map[string]*pluginhost.Setup) {
+	var all sync.WaitGroup
+	defer all.Wait()
 	for name, setup := range setups {
-		// One that cannot be told is started anew with the setup; its
-		// deliveries wait for that.
-		if _, err := a.host.Use(cfg.catalogue.source(name)).Apply(ctx, *setup); err != nil {
-			a.logger.Warn("plugin did not take its settings and is started anew", "plugin", name, "error", err)
-		}
+		all.Go(func() {
+			ctx, cancel := bounded(ctx, a.patience)
+			defer cancel()
+			_, err := a.host.Use(cfg.catalogue.source(name)).Apply(ctx, *setup)
+			switch {
+			case errors.Is(err, pluginhost.ErrLate):
+				a.logger.Warn("plugin is slow to take its settings", "plugin", name, "error", err)
+			case err != nil:
+				// One that cannot be told is started anew with the setup; its
+				// deliveries wait for that.
+				a.logger.Warn("plugin is started anew", "plugin", name, "error", err)
+			}
+		})
 	}
 }
 
