@@ -18,10 +18,11 @@ import (
 )
 
 // Check judges a configuration and its templates as New would, without opening
-// the store or listening; online it asks the vendors about the credentials for
-// direct messages, too. An error that is a config.Problems names every fault, and
-// what it found is answered all the same.
-func Check(ctx context.Context, o Options, online bool) (checked *Checked, warnings []relay.Problem, err error) {
+// the store or listening. With asked it asks the vendors about the credentials
+// for direct messages, too, and calls it with each answer as it comes. An error
+// that is a config.Problems names every fault, and what was read is answered all
+// the same.
+func Check(ctx context.Context, o Options, asked func(Asked)) (checked *Checked, warnings []relay.Problem, err error) {
 	a, done, err := newJudge(o)
 	if err != nil {
 		return nil, nil, err
@@ -38,8 +39,8 @@ func Check(ctx context.Context, o Options, online bool) (checked *Checked, warni
 	}
 	good := len(faults) == 0
 	faults = faults.With(cfg.File, more...)
-	if online && good {
-		more, refused := a.probe(ctx, cfg)
+	if asked != nil && good {
+		more, refused := a.probe(ctx, cfg, asked)
 		warnings, faults = append(warnings, more...), faults.With(cfg.File, refused...)
 	}
 	checked = &Checked{cfg.Config, revision}
@@ -112,9 +113,25 @@ func everyFault(ctx context.Context, o Options, err error) error {
 // probeTimeout bounds what one vendor is asked.
 const probeTimeout = 30 * time.Second
 
+// What came of asking a vendor whether credentials work.
+const (
+	AskedGood    = "good"
+	AskedRefused = "refused"
+	AskedUnknown = "not known" // the vendor could not be reached, or does not say
+	AskedNobody  = "not asked" // the provider has no way to ask
+)
+
+// Asked is what a vendor says about credentials.
+type Asked struct {
+	Entry    string `json:"entry"`
+	Provider string `json:"provider"`
+	Outcome  string `json:"outcome"`
+	Detail   string `json:"detail"` // why it is not good; no secret is in it
+}
+
 // probe asks the vendors about the credentials that direct messages use, each
 // of them once.
-func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.Problem) {
+func (a *App) probe(ctx context.Context, cfg loaded, say func(Asked)) (warnings, faults []relay.Problem) {
 	providers := map[string]plugin.Provider{}
 	for _, p := range a.o.Providers {
 		providers[p.Describe().Name] = p
@@ -131,20 +148,32 @@ func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.P
 			continue
 		}
 		asked[account.id] = true
+		answer := Asked{Entry: d.Entry, Provider: d.Use, Outcome: AskedGood}
 		prober := cfg.catalogue.open(d, cfg.Entries[d.Entry]).prober
 		if prober == nil {
+			answer.Outcome, answer.Detail = AskedNobody, "its provider has no way to ask"
+			say(answer)
 			continue
 		}
+		var words []string
 		bounded, cancel := context.WithTimeout(ctx, probeTimeout)
 		for _, p := range prober.Probe(bounded) {
 			problem := cfg.Problem(d.Name, p.Provider, p.Pointer, strings.Join(strings.Fields(p.Message), " ")) // a vendor's words may have lines
-			if p.Warning {
-				warnings = append(warnings, problem)
-			} else {
+			words = append(words, problem.Message)
+			switch {
+			case !p.Warning:
+				answer.Outcome = AskedRefused
 				faults = append(faults, problem)
+			case answer.Outcome == AskedGood:
+				answer.Outcome = AskedUnknown
+				fallthrough
+			default:
+				warnings = append(warnings, problem)
 			}
 		}
 		cancel()
+		answer.Detail = strings.Join(words, "; ")
+		say(answer)
 	}
 	return warnings, faults
 }
