@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -212,5 +213,71 @@ func TestPreviewWatches(t *testing.T) {
 	err := cmd.Wait()
 	if ended = true; err != nil {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestPreviewEndsNoDelivery: a template that ends whatever process renders it
+// is named by its preview, and what is delivered at the same time, and by whom,
+// does not notice.
+func TestPreviewEndsNoDelivery(t *testing.T) {
+	h := newHook(t)
+	release := make(chan struct{})
+	var slow atomic.Int32
+	h.answer = func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		if slow.Add(1); r.URL.Path == "/slow" {
+			<-release
+		}
+		w.Write([]byte(`{"code":0}`))
+	}
+	p := startRelay(t, workDir(t, map[string]string{
+		"relay.yaml": `server: {listen: 127.0.0.1:0}
+store: {path: ./store}
+destinations:
+  slow: {provider: custom, url: "` + h.URL + `/slow", events: [slow]}
+  deadly: {provider: custom, url: "` + h.URL + `/deadly", events: [none], template: deadly.ts}
+  doubling: {provider: custom, url: "` + h.URL + `/doubling", events: [none], template: doubling.ts}
+  throwing: {provider: custom, url: "` + h.URL + `/throwing", events: [none], template: throwing.ts}
+  good: {provider: custom, url: "` + h.URL + `/good", events: [none]}
+`,
+		"templates/deadly.ts":   "export default () => {\n  const hidden = [\"rep\", \"eat\"].join(\"\");\n  return (\"x\" as any)[hidden](2 ** 36);\n};\n",
+		"templates/doubling.ts": "export default () => {\n  let s = \"x\";\n  while (true) s += s;\n};\n",
+		"templates/throwing.ts": "export default (event: any) => event.nothing.at.all;\n",
+	}))
+	first, restarts := p.plugin("custom")
+	p.accept(`{"type":"slow","title":"in flight"}`)
+	p.until("a send is in flight", func() bool { return slow.Load() == 1 })
+	for _, destination := range []string{"deadly", "deadly", "doubling", "doubling", "throwing", "throwing", "throwing", "good"} {
+		var a previewAnswer
+		status := p.call("POST", "/v1/preview", `{"destination":"`+destination+`"}`, &a)
+		e := a.TemplateError
+		switch {
+		case status != http.StatusOK || a.Request == nil || !strings.HasPrefix(a.Text, "Add an index to orders "):
+			t.Errorf("%s: %d %+v", destination, status, a)
+		case destination == "good":
+			if e != nil {
+				t.Errorf("a good one after them: %+v", e)
+			}
+		case e == nil || e.File != destination+".ts":
+			t.Errorf("%s: the fault is %+v", destination, e)
+		case destination == "deadly" && !strings.HasPrefix(e.Message, "it ended the process in which it was tried, which serves previews only: "):
+			t.Errorf("%s: %s", destination, e.Message)
+		}
+	}
+	if pid, again := p.plugin("custom"); pid != first || again != restarts {
+		t.Errorf("process %d serves after %d, with %d restarts after %d", pid, first, again, restarts)
+	}
+	if all := p.status().Templates.Problems; len(all) > 0 {
+		t.Errorf("previews are counted as messages: %+v", all)
+	}
+	close(release)
+	p.until("the send is finished", func() bool { return p.states()["delivered"] == 1 })
+	if d := p.deliveryOf("slow"); len(d.Log) != 1 || slow.Load() != 1 {
+		t.Errorf("it was sent %d times: %+v", slow.Load(), d)
+	}
+	p.stop()
+	for _, words := range []string{"template failed", "quarantined", "does not run"} {
+		if strings.Contains(p.log.String(), words) {
+			t.Errorf("the log says %q:\n%s", words, p.log)
+		}
 	}
 }

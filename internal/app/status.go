@@ -60,6 +60,10 @@ func (a *App) pluginStatus() []pluginhost.Status {
 	if child, ok := a.child.Status(); ok {
 		all = append(all, child)
 	}
+	if child, ok := a.trials.child.Status(); ok {
+		child.Name += " (previews)"
+		all = append(all, child)
+	}
 	slices.SortFunc(all, func(x, y pluginhost.Status) int { return cmp.Compare(x.Name, y.Name) })
 	return notNil(all)
 }

@@ -48,7 +48,10 @@ type Provider struct {
 	setup    Setup
 	previous Setup         // deliveries of the last setup may still be on their way
 	turned   chan struct{} // closed when the next session begins
+	setups   uint64        // how many setups there were
 	alone    *spare
+
+	trial trial // where previews run
 }
 
 func (p *Provider) source() Source { return *p.from.Load() }
@@ -61,6 +64,7 @@ func (p *Provider) Apply(ctx context.Context, next Setup) ([]*pluginpb.Problem, 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.previous, p.setup = p.setup, next
+	p.setups++
 	moved := p.next.Swap(nil)
 	if p.alone != nil {
 		defer func() { // after its own process took over what there is
@@ -133,17 +137,6 @@ func (p *Provider) Resolve(ctx context.Context, in *pluginpb.ResolveRequest) (ou
 		return nil, false, relay.ErrUnavailable
 	}
 	return s.resolve(ctx, in)
-}
-
-// Preview asks for what a delivery would send, within the time that it has. Its
-// errors are those of Resolve; what a template or the provider refuses is in
-// the answer.
-func (p *Provider) Preview(ctx context.Context, d *pluginpb.Delivery) (*pluginpb.PreviewResponse, error) {
-	s := p.session.Load()
-	if s == nil {
-		return nil, relay.ErrUnavailable
-	}
-	return s.preview(ctx, d)
 }
 
 // run keeps a process running until the provider is stopped.

@@ -47,6 +47,7 @@ func (s *session) outgrown(over int) int {
 	if over++; over < overTicks && resident <= 2*s.memory {
 		return over
 	}
+	s.outgrew.Store(true)
 	s.end(fmt.Errorf("plugin %s has %d MiB of memory in use, more than its bound of %d MiB", s.name, resident>>20, s.memory>>20))
 	if resident > 2*s.memory {
 		syscall.Kill(-s.proc.PID, syscall.SIGKILL)
