@@ -63,7 +63,7 @@ func (a *App) preview(ctx context.Context, now *snapshot, in api.Preview) (out a
 		}
 		out.Recipient, _ = json.Marshal(p) // it came from JSON
 	}
-	addressed, by, judged := a.addressed(now, dest, c)
+	addressed, by, judged := a.addressed(now, dest, c, true)
 	r, size, err := a.previewAt(ctx, dest, addressed, by)
 	if err != nil {
 		words := err.Error()
