@@ -23,6 +23,7 @@ package render
 import (
 	"context"
 	"encoding/json"
+	"runtime"
 	"time"
 
 	"github.com/dlclark/regexp2/v2"
@@ -150,6 +151,7 @@ func (t *Template) Render(ctx context.Context, in Input) (Output, *relay.Templat
 	// The heap is the process's. Alone it shows whose fault that was.
 	done := in.Watch.clear()
 	defer done()
+	runtime.GC()
 	in.Watch = NewWatch()
 	if tell := in.GiveUp; tell != nil {
 		in.GiveUp = func(e *relay.TemplateError) {

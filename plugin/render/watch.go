@@ -121,7 +121,8 @@ type vigil struct {
 	giveUp  func(*relay.TemplateError) // nil: there is nothing else to do
 	name    string
 	watch   *Watch
-	accused atomic.Bool // of the process's memory, while others ran: it may be theirs
+	accused atomic.Bool // of the process's memory, which may be that of others
+	hasty   bool        // the last look did not wait for the collector; keep's own
 	state   atomic.Int32
 	timer   *time.Timer
 }
@@ -179,7 +180,7 @@ func (v *vigil) keep() {
 			sinceGC = 10 // a collection is not for nothing
 			if memory = v.holds(MaxMemory); memory {
 				reason = fmt.Sprintf("used more than %d MiB of memory", MaxMemory>>20)
-				v.accused.Store(v.watch.shared())
+				v.accused.Store(v.hasty || v.watch.shared())
 			}
 		}
 		if reason != "" {
@@ -213,13 +214,35 @@ func (v *vigil) grown() uint64 {
 }
 
 // holds reports whether the growth is more than a limit without the garbage of
-// others, which is no fault of this script.
+// others, which is no fault of this script. The collector waits for a call of
+// the engine that copies a long text, and then the script is in the next one,
+// which may be many times as long. So where there is far more meanwhile, it is
+// hasty, and may be wrong.
 func (v *vigil) holds(limit uint64) bool {
 	if v.grown() <= limit {
 		return false
 	}
-	runtime.GC()
-	return v.grown() > limit
+	if v.hasty = false; v.watch == nil {
+		runtime.GC()
+		return v.grown() > limit
+	}
+	collected := make(chan struct{})
+	go func() {
+		runtime.GC()
+		close(collected)
+	}()
+	for v.state.Load() != ended {
+		if v.grown() > limit+MaxMemory {
+			v.hasty = true
+			return true
+		}
+		select {
+		case <-collected:
+			return v.grown() > limit
+		case <-time.After(tick):
+		}
+	}
+	return false
 }
 
 func tookLonger(limit time.Duration) string {
