@@ -47,7 +47,7 @@ func Check(ctx context.Context, o Options, online bool) (checked *Checked, warni
 	if err != nil {
 		return nil, warnings, fmt.Errorf("load templates: %w", err)
 	}
-	faults := config.Problems(append(set.Problems(), missingTemplates(cfg.Config, set)...))
+	faults := config.Problems(TemplateProblems(cfg.Config, set))
 	if online {
 		more, refused := a.probe(ctx, cfg)
 		warnings, faults = append(warnings, more...), append(faults, refused...)

@@ -80,7 +80,7 @@ func (a *App) preview(ctx context.Context, now *snapshot, in api.Preview) (out a
 	if size.Limit > 0 {
 		out.Limit = &size.Limit
 	}
-	out.Problems = notNil(slices.Concat(now.templates.Problems(), missingTemplates(now.cfg.Config, now.templates)))
+	out.Problems = notNil(TemplateProblems(now.cfg.Config, now.templates))
 	return out, nil
 }
 

@@ -149,11 +149,21 @@ func (l loaded) watched() []string {
 	return all
 }
 
-// missingTemplates are the scripts that relay.yaml asks for and that there are not.
+// TemplateProblems lists what is wrong with the files of a templates directory,
+// and what a configuration asks for that is not in it; it may be nil.
+func TemplateProblems(cfg *config.Config, set *scripts.Set) []relay.Problem {
+	if cfg == nil {
+		return set.Problems()
+	}
+	return slices.Concat(set.Problems(), missingTemplates(cfg, set))
+}
+
+// missingTemplates are the scripts that relay.yaml asks for and that there are
+// not. A file that is there and bad is among the set's own problems.
 func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {
 	var missing []relay.Problem
 	for _, d := range cfg.Destinations {
-		if d.Template != "" && set.Named(d.Template) == nil {
+		if d.Template != "" && set.Missing(d.Template) {
 			p := cfg.Place("destinations", d.Name, "template")
 			p.Message = fmt.Sprintf("there is no usable template %q below %s", d.Template, cfg.Templates)
 			missing = append(missing, p)

@@ -43,7 +43,7 @@ func (a *App) status() any {
 	}{
 		Version: a.o.Version, Started: a.started.UTC(),
 		Config:    configState{file, now.cfg.Revision, now.since.UTC(), refused},
-		Templates: templateState{now.templates.Revision, notNil(slices.Concat(now.templates.Problems(), a.faults.problems(time.Now())))},
+		Templates: templateState{now.templates.Revision, notNil(slices.Concat(TemplateProblems(now.cfg.Config, now.templates), a.faults.problems(time.Now())))},
 		Plugins:   a.pluginStatus(),
 	}
 }
