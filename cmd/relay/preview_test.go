@@ -63,6 +63,12 @@ func TestEveryProviderPreviews(t *testing.T) {
 		if limited := name != "custom"; limited != (a.Limit != nil) || limited && a.Size > *a.Limit {
 			t.Errorf("%s: size %d of %v %s", name, a.Size, a.Limit, a.Unit)
 		}
+		if want := h.URL + "/<secret>"; name != "custom" && a.Request.URL != want {
+			t.Errorf("%s: the URL shows as %s, want %s", name, a.Request.URL, want)
+		}
+		if status := p.call("POST", "/v1/preview", `{"destination":"`+name+`","event":{"type":"own.type","title":"order 412345678901234"}}`, &raw); status != http.StatusOK || !strings.Contains(string(raw), "order 412345678901234") {
+			t.Errorf("%s: a number that holds an id of the URL: %d %s", name, status, raw)
+		}
 		for _, secret := range []string{"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "SEC0123456789abcdef", "abcdefghijklmnop", "0123456789abcdef0123456789abcdef",
 			"0123abcd-0123-4567-89ab-0123456789ab", "01234567-89ab-cdef-0123-456789abcdef"} {
 			if strings.Contains(string(raw), secret) {
