@@ -287,3 +287,26 @@ destinations:
 		}
 	}
 }
+
+// TestPreviewWatchesAsJSON: a program that reads it reads JSON and nothing else.
+func TestPreviewWatchesAsJSON(t *testing.T) {
+	cmd := exec.Command("relay", "preview", "--watch", "--json")
+	cmd.Dir = workDir(t, map[string]string{
+		"relay.yaml": `destinations: {team: {provider: slack, url: "http://127.0.0.1:9/services/T01/B01/very-secret"}}`,
+	})
+	var out, words logBuffer
+	cmd.Stdout, cmd.Stderr = &out, &words
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "it waits for a change", func() bool { return strings.Contains(words.String(), "waiting for a change") }, &words)
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if !json.Valid([]byte(out.String())) {
+		t.Errorf("printed\n%s", out.String())
+	}
+}
