@@ -36,7 +36,7 @@ const overTicks = 3
 // peakTime is how long a process may have twice its memory: a render that is
 // ended for what it takes gives it back at once, and the sends beside it are
 // worth the wait.
-const peakTime = 300 * time.Millisecond
+const peakTime = time.Second
 
 // outgrown ends a session whose process stays above its memory; what it holds
 // is answered first. One that keeps twice as much is killed before the machine

@@ -132,6 +132,7 @@ const (
 	running = iota
 	ended
 	givenUp
+	over // it was given up, and ended after all
 )
 
 // watch begins a vigil. It costs a timer; the rest only a script that is late.
@@ -145,7 +146,12 @@ func (s *scope) watch(w *Watch, limit time.Duration, giveUp func(*relay.Template
 // end ends the vigil; false means that the script was given up before.
 func (v *vigil) end() bool {
 	v.timer.Stop()
-	return v.state.CompareAndSwap(running, ended)
+	if v.state.CompareAndSwap(running, ended) {
+		return true
+	}
+	v.state.Store(over)
+	time.AfterFunc(tick, debug.FreeOSMemory) // sends may be in flight in this process, which is judged by what it has
+	return false
 }
 
 // keep looks at a late script until it ends or is given up. It counts ticks,
@@ -192,11 +198,14 @@ func (v *vigil) keep() {
 	}
 }
 
-// ceiling watches the memory of a script that was given up, to the end of the
-// process, and brings that end about when nothing else keeps the script from
+// ceiling watches the memory of a script that does not end, mostly to the end of
+// the process, and brings that end about when nothing else keeps the script from
 // taking the machine's memory.
 func (v *vigil) ceiling() {
 	for !v.holds(lastMemory) {
+		if v.state.Load() == over {
+			return
+		}
 		time.Sleep(tick)
 	}
 	line, _ := json.Marshal(map[string]string{"@level": "error", "@message": fmt.Sprintf(
@@ -231,7 +240,7 @@ func (v *vigil) holds(limit uint64) bool {
 		runtime.GC()
 		close(collected)
 	}()
-	for v.state.Load() != ended {
+	for state := v.state.Load(); state != ended && state != over; state = v.state.Load() {
 		if v.grown() > limit+MaxMemory {
 			v.hasty = true
 			return true
