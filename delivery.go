@@ -167,11 +167,11 @@ type Outcome struct {
 
 // Match says which user of a provider a recipient is, and how relay knows.
 type Match struct {
-	User   string    `json:"user"`             // the provider's id
-	By     string    `json:"by"`               // people, id, email or phone
-	Cached bool      `json:"cached,omitempty"` // an earlier look-up had found it
-	At     time.Time `json:"at"`
-	Steps  []Step    `json:"steps,omitempty"` // the calls that it took
+	User   string `json:"user"`             // the provider's id
+	By     string `json:"by"`               // people, id, email or phone
+	Cached bool   `json:"cached,omitempty"` // an earlier look-up had found it
+	At     Time   `json:"at"`
+	Steps  []Step `json:"steps,omitempty"` // the calls that it took
 }
 
 // Due says when a lane has work again.
@@ -194,20 +194,21 @@ type Delivery struct {
 	State       State           `json:"state"`
 	Reason      string          `json:"reason"`
 	Attempts    int             `json:"attempts"`
-	Created     time.Time       `json:"created"`
-	Updated     time.Time       `json:"updated"`
-	NextAttempt *time.Time      `json:"next_attempt"`
+	Created     Time            `json:"created"`
+	Updated     Time            `json:"updated"`
+	NextAttempt *Time           `json:"next_attempt"`
 	ReplayOf    *string         `json:"replay_of"`
-	Match       *Match          `json:"match,omitempty"`     // only where one delivery is asked for
-	WaitedMS    int64           `json:"waited_ms,omitempty"` // the same: how long it was due and did not start, by limits, pauses or full slots
-	Log         []Attempt       `json:"log,omitempty"`       // the same
+	Match       *Match          `json:"match,omitempty"`       // only where one delivery is asked for
+	WaitedMS    int64           `json:"waited_ms,omitempty"`   // the same: how long it was due and did not start, by limits, pauses, full slots or relay's absence
+	Interrupted *Time           `json:"interrupted,omitempty"` // the same: when it was claimed by a relay that ended before it was recorded what came of it
+	Log         []Attempt       `json:"log,omitempty"`         // the same
 }
 
 // Attempt is one try of a delivery, as the log keeps it. Everything in it is
 // masked and cut by the plugin before it leaves the plugin's process.
 type Attempt struct {
 	Attempt          int             `json:"attempt"`
-	Started          time.Time       `json:"started"`
+	Started          Time            `json:"started"`
 	DurationMS       int64           `json:"duration_ms"`
 	Template         string          `json:"template"`
 	TemplateRevision string          `json:"template_revision"`
@@ -288,14 +289,14 @@ type EventFilter struct {
 
 // EventRow is a row of the list of events.
 type EventRow struct {
-	ID         string    `json:"id"`
-	Key        string    `json:"key"`
-	Source     string    `json:"source"`
-	Type       string    `json:"type"`
-	Level      Level     `json:"level"`
-	Title      string    `json:"title"`
-	Created    time.Time `json:"created"`
-	Deliveries int       `json:"deliveries"` // that it asked for when it was accepted
+	ID         string `json:"id"`
+	Key        string `json:"key"`
+	Source     string `json:"source"`
+	Type       string `json:"type"`
+	Level      Level  `json:"level"`
+	Title      string `json:"title"`
+	Created    Time   `json:"created"`
+	Deliveries int    `json:"deliveries"` // that it asked for when it was accepted
 }
 
 // Purged counts what was removed of a person.

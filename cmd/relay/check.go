@@ -33,8 +33,19 @@ compared by keyed hashes. What a reload would refuse is a fault.`,
 			if err != nil {
 				return err
 			}
-			checked, warnings, err := app.Check(cmd.Context(), o, online)
-			out := checkAnswer{Good: err == nil, Warnings: warnings}
+			out := checkAnswer{}
+			var asked func(app.Asked)
+			if online {
+				out.Asked = []app.Asked{}
+				asked = func(a app.Asked) {
+					out.Asked = append(out.Asked, a)
+					if !c.json {
+						printAsked(c.stdout, a)
+					}
+				}
+			}
+			checked, warnings, err := app.Check(cmd.Context(), o, asked)
+			out.Good, out.Warnings = err == nil, warnings
 			if err == nil && diff {
 				if out.Diff, err = c.diff(cmd.Context(), checked); err != nil {
 					return err
@@ -48,6 +59,9 @@ compared by keyed hashes. What a reload would refuse is a fault.`,
 			}
 			for _, w := range warnings {
 				fmt.Fprintf(c.stderr, "relay: warning: %s\n", w.Error())
+			}
+			if err == nil && online && len(out.Asked) == 0 {
+				fmt.Fprintln(c.stdout, "no destination has credentials for direct messages, so nobody was asked")
 			}
 			if out.Diff != nil {
 				out.Diff.print(c.stdout, c.config)
@@ -71,7 +85,17 @@ type checkAnswer struct {
 	Good     bool            `json:"good"`
 	Problems []relay.Problem `json:"problems"`
 	Warnings []relay.Problem `json:"warnings"`
+	Asked    []app.Asked     `json:"asked,omitzero"` // what --online asked
 	Diff     *difference     `json:"diff,omitempty"`
+}
+
+// printAsked says what a vendor said about credentials.
+func printAsked(w io.Writer, a app.Asked) {
+	said := a.Outcome
+	if a.Detail != "" {
+		said += ": " + a.Detail
+	}
+	fmt.Fprintf(w, "%s (%s): %s\n", a.Entry, a.Provider, said)
 }
 
 // printCheck prints JSON. Faults are in it, and only the exit code says them again.
@@ -82,15 +106,20 @@ func (c *cli) printCheck(out checkAnswer, err error) error {
 	}
 	out.Problems = append([]relay.Problem{}, problems...)
 	out.Warnings = append([]relay.Problem{}, out.Warnings...)
-	encoder := json.NewEncoder(c.stdout)
-	encoder.SetEscapeHTML(false)
-	if e := encoder.Encode(out); e != nil {
+	if e := c.printJSON(out); e != nil {
 		return e
 	}
 	if err != nil {
 		return errSaid
 	}
 	return nil
+}
+
+// printJSON prints a value on a line.
+func (c *cli) printJSON(value any) error {
+	encoder := json.NewEncoder(c.stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
 }
 
 // difference is the answer of POST /v1/config/diff.

@@ -35,7 +35,7 @@ type client struct {
 const clientTimeout = 30 * time.Second
 
 // client finds the running relay: by flag, by environment, or by what the
-// configuration file says.
+// configuration file says, whatever else is wrong with the file.
 func (c *cli) client() (*client, error) {
 	server, token := c.server, c.token
 	if server == "" {
@@ -46,18 +46,18 @@ func (c *cli) client() (*client, error) {
 	}
 	var trust *tls.Config
 	if server == "" {
-		cfg, err := c.loadConfig()
+		said, err := config.Reach(c.config, config.Options{})
 		if err != nil {
 			return nil, hint(err, "name the running relay with --server or RELAY_SERVER")
 		}
-		listen := cfg.Server.Listen[0]
+		listen := said.Listen[0]
 		server = "http://" + listen.Address
 		if listen.Network == "unix" {
 			server = "unix://" + listen.Address
-		} else if cfg.Server.TLS != nil {
-			server, trust = "https://"+listen.Address, onlyThis(cfg.Server.TLS.Certificate)
+		} else if said.TLS != nil {
+			server, trust = "https://"+listen.Address, onlyThis(said.TLS.Certificate)
 		}
-		for _, t := range cfg.Server.Tokens {
+		for _, t := range said.Tokens {
 			if token == "" && t.Scope == "" {
 				token = t.Token.Reveal()
 			}
@@ -92,7 +92,7 @@ func onlyThis(c tls.Certificate) *tls.Config {
 	}
 }
 
-// loadConfig reads the configuration for what a client needs of it.
+// loadConfig reads the configuration for what a command needs of it.
 func (c *cli) loadConfig() (*config.Config, error) {
 	cfg, _, err := config.Load(c.config, app.ConfigOptions(plugins.All()))
 	if err != nil {
@@ -169,7 +169,11 @@ func (e *refusedAnswer) Error() string { return e.words }
 func refusal(resp *http.Response, answer []byte) error {
 	var p problem.Problem
 	if json.Unmarshal(answer, &p) != nil || p.Detail == "" {
-		return fmt.Errorf("relay answered %s", resp.Status)
+		err := fmt.Errorf("what listens at %s does not answer as relay does: %s", resp.Request.URL.Host, resp.Status)
+		if resp.StatusCode == http.StatusBadRequest && resp.Request.URL.Scheme == "http" {
+			return hint(err, "if relay uses TLS there, write https://")
+		}
+		return err
 	}
 	err := error(&refusedAnswer{problemWords(&p).Error(), resp.StatusCode})
 	if resp.StatusCode == http.StatusUnauthorized {

@@ -4,18 +4,25 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/api"
+	"github.com/relay-sidecar/relay/internal/config"
 )
 
 func (c *cli) deliveriesCommand() *cobra.Command {
@@ -44,8 +51,8 @@ var filterHelp = map[string]string{
 	"key":         "only with this id of the sender's",
 	"source":      "only of this source",
 	"level":       "only of this level: info, success, warn or error",
-	"since":       "only accepted at or after this time (RFC 3339)",
-	"until":       "only accepted before this time (RFC 3339)",
+	"since":       "only accepted at or after this time: RFC 3339, or so long ago, such as 1h or 2d",
+	"until":       "only accepted before this time: RFC 3339, or so long ago, such as 1h or 2d",
 	"limit":       "at most so many (default 50)",
 	"cursor":      "go on where the page before ended",
 }
@@ -58,20 +65,37 @@ var (
 	pages           = []string{"limit", "cursor"}
 )
 
-// filters adds flags to a command. What is called returns those that are set.
-func filters(cmd *cobra.Command, names ...string) func() map[string]string {
+// filters adds flags to a command. What is called returns those that are set, as
+// the API takes them.
+func filters(cmd *cobra.Command, names ...string) func() (map[string]string, error) {
 	flags := map[string]*string{}
 	for _, name := range names {
 		flags[name] = cmd.Flags().String(name, "", filterHelp[name])
 	}
-	return func() map[string]string {
+	return func() (map[string]string, error) {
 		set := map[string]string{}
-		for name, value := range flags {
-			if *value != "" {
-				set[name] = *value
+		var faults []error
+		for _, name := range names {
+			value := *flags[name]
+			if value == "" {
+				continue
 			}
+			more := ""
+			if name == "since" || name == "until" {
+				if ago, err := config.ParseDuration(value); err == nil {
+					value = time.Now().Add(-ago).UTC().Format(time.RFC3339)
+				}
+				more = ", nor how long ago, such as 1h or 2d"
+			}
+			if err := api.CheckFilter(name, value); err != nil {
+				faults = append(faults, fmt.Errorf("--%s %w%s", name, err, more))
+			}
+			set[name] = value
 		}
-		return set
+		if err := errors.Join(faults...); err != nil {
+			return nil, &usageError{err}
+		}
+		return set, nil
 	}
 }
 
@@ -97,20 +121,24 @@ func (c *cli) deliveriesList() *cobra.Command {
 	follow := false
 	cmd := &cobra.Command{
 		Use: "list", Short: "Lists deliveries, newest first", Args: cobra.NoArgs,
-		Example: `  relay deliveries list --state dead --since 2026-11-21T00:00:00Z
+		Example: `  relay deliveries list --state dead --since 2h
   relay deliveries list --destination dba-team --follow`,
 	}
 	set := filters(cmd, append(deliveryFilters, pages...)...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		chosen, err := set()
+		if err != nil {
+			return err
+		}
 		server, err := c.client()
 		if err != nil {
 			return err
 		}
 		if follow {
-			return c.follow(cmd.Context(), server, set())
+			return c.follow(cmd.Context(), server, chosen)
 		}
 		var answer json.RawMessage
-		if err := server.do(cmd.Context(), "GET", query("/v1/deliveries", set()), nil, &answer); err != nil {
+		if err := server.do(cmd.Context(), "GET", query("/v1/deliveries", chosen), nil, &answer); err != nil {
 			return err
 		}
 		if c.json {
@@ -121,10 +149,22 @@ func (c *cli) deliveriesList() *cobra.Command {
 		if err := json.Unmarshal(answer, &page); err != nil {
 			return fmt.Errorf("read relay's answer: %w", err)
 		}
+		if name := chosen["destination"]; len(page.Deliveries) == 0 && name != "" {
+			c.hintDestination(cmd.Context(), server, name)
+		}
 		return c.printDeliveries(page.Deliveries, page.NextCursor)
 	}
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on with what comes and changes, the newest last, until interrupted")
 	return c.table(cmd)
+}
+
+// hintDestination says that nothing is listed since a name is of no destination.
+func (c *cli) hintDestination(ctx context.Context, server *client, name string) {
+	var list struct{ Destinations []destination }
+	if server.do(ctx, "GET", "/v1/destinations", nil, &list) == nil &&
+		!slices.ContainsFunc(list.Destinations, func(d destination) bool { return d.Name == name }) {
+		fmt.Fprintf(c.stderr, "relay: hint: there is no destination %s\n", name)
+	}
 }
 
 func (c *cli) printDeliveries(rows []relay.Delivery, next string) error {
@@ -149,23 +189,44 @@ func (c *cli) printDeliveries(rows []relay.Delivery, next string) error {
 // columns are a delivery's in a table.
 func columns(d *relay.Delivery) []string {
 	return []string{d.ID, d.Created.Local().Format(time.DateTime), d.EventType, d.Destination,
-		shorten(addressee(d), 30), string(d.State), strconv.Itoa(d.Attempts), shorten(d.Reason, 60)}
+		shorten(addressee(d), 50), string(d.State), strconv.Itoa(d.Attempts), shorten(d.Reason, 60)}
 }
 
-// addressee is who a delivery is for, in a word.
+// addressee is who a delivery is for.
 func addressee(d *relay.Delivery) string {
 	if d.Part != relay.PartDirect {
 		return "channel"
 	}
+	return personWords(d.Recipient, d.User)
+}
+
+// personWords is a recipient as people write one: a name, and in brackets the
+// email, the phone or the provider's id, of which any may be missing.
+func personWords(recipient json.RawMessage, user string) string {
 	var p relay.Person
-	if json.Unmarshal(d.Recipient, &p) == nil {
-		for _, name := range []string{p.Email, p.Name, p.Phone} {
-			if name != "" {
-				return name
-			}
-		}
+	_ = json.Unmarshal(recipient, &p) // a recipient that is purged is none
+	id := user
+	for _, entry := range slices.Sorted(maps.Keys(p.IDs)) {
+		id = cmp.Or(id, p.IDs[entry])
 	}
-	return cmp.Or(d.User, "a person")
+	name, reach := printable(p.Name), printable(cmp.Or(p.Email, p.Phone, id))
+	switch {
+	case name != "" && reach != "":
+		return name + " <" + reach + ">"
+	case name != "" || reach != "":
+		return name + reach
+	}
+	return "a person"
+}
+
+// printable is a text of a sender's without what a terminal would obey.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // shorten keeps a table's line on one line.
@@ -209,7 +270,7 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 	fmt.Fprintf(w, "destination  %s (%s)\n", d.Destination, d.Provider)
 	switch {
 	case d.Part == relay.PartDirect:
-		fmt.Fprintf(w, "to           %s\n", d.Recipient)
+		fmt.Fprintf(w, "to           %s\n", addressee(d))
 	case d.Fallback:
 		fmt.Fprintf(w, "to           the channel, since direct messages failed\n")
 	}
@@ -224,6 +285,9 @@ func printDelivery(w io.Writer, d *relay.Delivery) {
 	fmt.Fprintf(w, "accepted     %s\n", d.Created.Local().Format(time.RFC3339))
 	if d.NextAttempt != nil {
 		fmt.Fprintf(w, "next         %s\n", d.NextAttempt.Local().Format(time.RFC3339))
+	}
+	if d.Interrupted != nil {
+		fmt.Fprintf(w, "interrupted  %s, when relay ended; whether it was sent then is not known\n", d.Interrupted.Local().Format(time.RFC3339))
 	}
 	if d.WaitedMS > 0 {
 		fmt.Fprintf(w, "waited       %s until it could start\n", time.Duration(d.WaitedMS)*time.Millisecond)

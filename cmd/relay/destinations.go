@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/api"
 )
 
 // destination is a row of GET /v1/destinations.
@@ -92,9 +93,13 @@ func (c *cli) destinationsChange(verb, short string) *cobra.Command {
 	var in struct {
 		Part relay.Part `json:"part,omitempty"`
 	}
+	named := ""
 	cmd := &cobra.Command{
 		Use: verb + " NAME", Short: short, Args: between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if in.Part, err = api.ParsePart(named); err != nil {
+				return &usageError{fmt.Errorf("--part %w", err)}
+			}
 			server, err := c.client()
 			if err != nil {
 				return err
@@ -111,7 +116,7 @@ func (c *cli) destinationsChange(verb, short string) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar((*string)(&in.Part), "part", "", "channel or direct; direct messages of all destinations with the same credentials go together (default: the channel, where there is one)")
+	cmd.Flags().StringVar(&named, "part", "", "channel or direct; direct messages of all destinations with the same credentials go together (default: the channel, where there is one)")
 	return cmd
 }
 
@@ -169,38 +174,12 @@ func undelivered(d *relay.Delivery) error {
 	switch {
 	case why == "":
 		err = fmt.Errorf("not delivered in time, the delivery is %s; see: relay deliveries show %s", d.State, d.ID)
+	case d.State == relay.StateHeld && d.Reason == relay.ErrUnavailable.Error():
+		return hint(err, "what is wrong with its plugin says: relay plugin list; the delivery goes out when it runs")
 	case d.State == relay.StateHeld:
 		return hint(err, "mend the settings, or let it go on with: relay destinations resume %s --part %s", d.Destination, d.Part)
 	case d.State == relay.StatePending:
 		return hint(err, "relay goes on trying; see: relay deliveries show %s", d.ID)
 	}
 	return err
-}
-
-func (c *cli) reloadCommand() *cobra.Command {
-	return c.remote(&cobra.Command{
-		Use: "reload", Short: "Asks the running relay to reload, and says what came of it", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			server, err := c.client()
-			if err != nil {
-				return err
-			}
-			var status struct {
-				Config    struct{ Revision string }
-				Templates struct {
-					Revision string
-					Problems []relay.Problem
-				}
-			}
-			if err := server.do(cmd.Context(), "POST", "/v1/reload", nil, &status); err != nil {
-				return err
-			}
-			fmt.Fprintf(c.stdout, "running: configuration %s, templates %s\n", status.Config.Revision, status.Templates.Revision)
-			for _, p := range status.Templates.Problems {
-				fmt.Fprintf(c.stdout, "bad template: %s\n", p.Error())
-				printFrame(c.stdout, p.Frame, p.Hint)
-			}
-			return nil
-		},
-	})
 }

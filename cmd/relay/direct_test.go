@@ -285,6 +285,21 @@ func playDirect(t *testing.T, provider string) {
 	o.finished(again.EventID)
 	o.wants("replayed", "replayed", 0, map[string]int{ann.Name: 1, bob.Name: 2})
 
+	// That nobody was found is remembered, but not against an operator.
+	if !directVendors[provider].noLookUp {
+		late := o.stranger()
+		missed := o.ask("late", late)[0]
+		o.vendor.Know(directVendors[provider].id(o.staff), late)
+		if got := o.log(o.ask("later", late)[0]); got.Reason != "unmatched" || !strings.Contains(got.Log[0].Error, "asks at once") {
+			t.Errorf("right after a miss: %s, %+v", got.Reason, got.Log)
+		}
+		o.call("POST", "/v1/deliveries/"+missed.ID+"/replay", "", &again)
+		o.finished(again.EventID)
+		if got := o.log(again); got.State != relay.StateDelivered {
+			t.Errorf("replayed, the person is found: %s (%s)", got.State, got.Reason)
+		}
+	}
+
 	// A test by an operator, with each step's answer.
 	test := exec.Command("relay", "destinations", "test", "team", "--to", ann.Email, "--server", o.base)
 	if directVendors[provider].noLookUp {
@@ -405,6 +420,15 @@ func TestKilledBetweenTwoRecipients(t *testing.T) {
 			if n < 1 || n > 2 || v.once && n > 1 {
 				t.Errorf("Bob sees %d messages; the vendor has a deduplication key: %v", n, v.once)
 			}
+			interrupted := 0
+			for _, row := range o.rows(event) {
+				if o.log(row).Interrupted != nil {
+					interrupted++
+				}
+			}
+			if interrupted < 1 {
+				t.Error("the log does not tell that a message was on its way when relay was killed")
+			}
 			if seen(o.vendor.Channel(), "killed") > 0 {
 				t.Error("the channel got it as well")
 			}
@@ -431,6 +455,16 @@ func TestRevokedCredentialsHoldDirectMessagesOnly(t *testing.T) {
 					t.Errorf("a call of which the log does not tell all: %+v", c)
 				}
 			}
+			online := func() (string, error) {
+				check := exec.Command("relay", "check", "--online")
+				check.Dir = o.dir
+				out, err := check.CombinedOutput()
+				return string(out), err
+			}
+			line := o.provider + " (" + o.provider + "): "
+			if out, err := online(); err != nil || !strings.Contains(out, line+"good\n") {
+				t.Errorf("relay check --online: %v\n%s", err, out)
+			}
 			o.vendor.Revoke()
 			o.vendor.Expire() // what was handed out before
 			event := o.post("after", ann)
@@ -449,9 +483,7 @@ func TestRevokedCredentialsHoldDirectMessagesOnly(t *testing.T) {
 			if d := list.Destinations[0]; d.Channel.State != "active" || d.Direct.State != "paused" || d.Direct.Reason == "" {
 				t.Errorf("destination %+v", d)
 			}
-			check := exec.Command("relay", "check", "--online")
-			check.Dir = o.dir
-			if out, err := check.CombinedOutput(); err == nil || !strings.Contains(string(out), "relay: error: relay.yaml:") {
+			if out, err := online(); err == nil || !strings.Contains(out, "relay: error: relay.yaml:") || !strings.Contains(out, line+"refused: ") {
 				t.Errorf("relay check --online: %v\n%s", err, out)
 			}
 			o.noSecrets()
@@ -539,11 +571,11 @@ destinations:
 // says, and never twice.
 func TestFallbackPolicies(t *testing.T) {
 	for policy, want := range map[string]map[string]int{ // by what happened
-		"none_matched":   {"unmatched": 1, "mixed": 0, "refused": 0},
-		"any_unmatched":  {"unmatched": 1, "mixed": 1, "refused": 0},
-		"any_failed":     {"unmatched": 1, "mixed": 1, "refused": 1},
-		"none_delivered": {"unmatched": 1, "mixed": 0, "refused": 1},
-		"never":          {"unmatched": 0, "mixed": 0, "refused": 0},
+		"none_matched":   {"unmatched": 1, "mixed": 0, "refused": 0, "nobody": 1, "misspelt": 1},
+		"any_unmatched":  {"unmatched": 1, "mixed": 1, "refused": 0, "nobody": 1, "misspelt": 1},
+		"any_failed":     {"unmatched": 1, "mixed": 1, "refused": 1, "nobody": 1, "misspelt": 1},
+		"none_delivered": {"unmatched": 1, "mixed": 0, "refused": 1, "nobody": 1, "misspelt": 1},
+		"never":          {"unmatched": 0, "mixed": 0, "refused": 0, "nobody": 0, "misspelt": 0},
 	} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
@@ -559,7 +591,10 @@ destinations:
 			ann := o.hire()
 			o.ask("unmatched", o.stranger(), o.stranger())
 			o.ask("mixed", ann, o.stranger())
-			o.ask("refused", relay.Person{Name: "Gone", IDs: map[string]string{"slack": "U0GONE"}})
+			o.ask("nobody", relay.Person{Name: "Gone", IDs: map[string]string{"slack": "U0GONE"}})
+			o.ask("misspelt", relay.Person{Name: "Gone", IDs: map[string]string{"slack": "@gone"}})
+			v.Fail(slacktest.Post, "refused", 1, plugintest.Answer(200, `{"ok":false,"error":"user_disabled"}`))
+			o.ask("refused", o.hire())
 			for title, n := range want {
 				if got := seen(v.Channel(), title); got != n {
 					t.Errorf("%s: the channel sees %d messages, want %d", title, got, n)

@@ -29,11 +29,14 @@ func (c *cli) eventsList() *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "Lists events, newest first", Args: cobra.NoArgs}
 	set := filters(cmd, append(eventFilters, pages...)...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		chosen, err := set()
+		if err != nil {
+			return err
+		}
 		server, err := c.client()
 		if err != nil {
 			return err
 		}
-		chosen := set()
 		var answer json.RawMessage
 		if err := server.do(cmd.Context(), "GET", query("/v1/events", chosen), nil, &answer); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type explanation struct {
 	ID, Key, Source, Type, Level, Title string
 	Created                             time.Time
+	Own                                 string
 	Config                              struct {
 		Revision string
 		Loaded   time.Time
@@ -66,10 +68,14 @@ func printExplanation(w io.Writer, e *explanation) {
 		fmt.Fprintf(w, ", the sender's id %s", e.Key)
 	}
 	fmt.Fprintf(w, ", from %s, accepted %s\n", e.Source, e.Created.Local().Format(stamp))
-	if e.Config.Newer {
+	if e.Config.Newer && e.Own == "" {
 		fmt.Fprintf(w, "Reasons are those of the configuration that runs now (%s, loaded %s), after the event came.\n", e.Config.Revision, e.Config.Loaded.Local().Format(stamp))
 	}
-	if len(e.Destinations) == 0 {
+	switch {
+	case len(e.Destinations) > 0:
+	case e.Own != "":
+		fmt.Fprintln(w, "\nrelay sent it itself, and its delivery is not kept any more")
+	default:
 		fmt.Fprintln(w, "\nno destination is configured")
 	}
 	for _, d := range e.Destinations {
@@ -109,37 +115,20 @@ func printStory(w io.Writer, d *relay.Delivery) {
 	line := func(at time.Time, format string, args ...any) {
 		fmt.Fprintf(w, "    %s  %s\n", at.Local().Format("15:04:05.000"), fmt.Sprintf(format, args...))
 	}
-	line(d.Created, "accepted")
-	since := d.Created
-	if m := d.Match; m != nil {
-		how := "by " + m.By
-		if m.Cached {
-			how += ", looked up before"
-		}
-		line(m.At, "matched: user %s, %s", m.User, how)
-		for _, s := range m.Steps {
-			fmt.Fprintf(w, "                  %s\n", oneCall(s.Name, s.Request, s.Response, s.Error))
-		}
-	}
-	wait := "" // what the attempt before asked for
-	for _, a := range d.Log {
-		if gap := a.Started.Sub(since); gap >= noticed {
+	line(d.Created.Time, "accepted")
+	since, wait := d.Created.Time, "" // when the last thing ended, and what it asked for
+	for _, h := range happenings(d) {
+		if gap := h.began.Sub(since); gap >= noticed {
 			line(since, "waited %s%s", gap.Round(time.Millisecond), wait)
 		}
-		line(a.Started, "attempt %d: %s in %d ms%s", a.Attempt, a.Verdict, a.DurationMS, template(&a))
-		for _, s := range a.Steps {
-			fmt.Fprintf(w, "                  %s\n", oneCall(s.Name, s.Request, s.Response, s.Error))
+		line(h.at, "%s", h.what)
+		for _, call := range h.calls {
+			fmt.Fprintf(w, "                  %s\n", call)
 		}
-		if text := oneCall("", a.Request, a.Response, a.Error); text != "" {
-			fmt.Fprintf(w, "                  %s\n", text)
-		}
-		since, wait = a.Started.Add(time.Duration(a.DurationMS)*time.Millisecond), ""
-		if a.RetryAfterMS != nil {
-			wait = fmt.Sprintf(": the answer asked for %s", time.Duration(*a.RetryAfterMS)*time.Millisecond)
-		}
+		since, wait = h.ended, h.wait
 	}
 	if d.WaitedMS >= noticed.Milliseconds() {
-		fmt.Fprintf(w, "                  of all this it was due and could not start for %s, by limits, pauses or full slots\n", time.Duration(d.WaitedMS)*time.Millisecond)
+		fmt.Fprintf(w, "                  of all this it was due and could not start for %s, by limits, pauses, full slots or relay's absence\n", time.Duration(d.WaitedMS)*time.Millisecond)
 	}
 	end := string(d.State)
 	if d.Reason != "" {
@@ -148,7 +137,57 @@ func printStory(w io.Writer, d *relay.Delivery) {
 	if d.NextAttempt != nil {
 		end += ", next attempt " + d.NextAttempt.Local().Format(stamp)
 	}
-	line(d.Updated, "%s", end)
+	line(d.Updated.Time, "%s", end)
+}
+
+// happening is a match, an attempt or an interruption of a delivery.
+type happening struct {
+	at, began, ended time.Time // at is what is told
+	what             string
+	calls            []string // a line each
+	wait             string   // what the vendor asked for
+}
+
+// happenings are what happened to a delivery, in order. A person is matched
+// before the first attempt, or after attempts that were look-ups and failed.
+func happenings(d *relay.Delivery) []happening {
+	var all []happening
+	calls := func(steps []relay.Step) (lines []string, took time.Duration) {
+		for _, s := range steps {
+			lines = append(lines, oneCall(s.Name, s.Request, s.Response, s.Error))
+			took += time.Duration(s.DurationMS) * time.Millisecond
+		}
+		return lines, took
+	}
+	if m := d.Match; m != nil {
+		how := "by " + m.By
+		if m.Cached {
+			how += ", looked up before"
+		}
+		lines, took := calls(m.Steps)
+		all = append(all, happening{at: m.At.Time, began: m.At.Add(-took), ended: m.At.Time, what: fmt.Sprintf("matched: user %s, %s", m.User, how), calls: lines})
+	}
+	for _, a := range d.Log {
+		h := happening{at: a.Started.Time, began: a.Started.Time, ended: a.Started.Add(time.Duration(a.DurationMS) * time.Millisecond)}
+		h.what = fmt.Sprintf("attempt %d: %s in %d ms%s", a.Attempt, a.Verdict, a.DurationMS, template(&a))
+		h.calls, _ = calls(a.Steps)
+		if text := oneCall("", a.Request, a.Response, a.Error); text != "" {
+			h.calls = append(h.calls, text)
+		}
+		if a.RetryAfterMS != nil {
+			h.wait = fmt.Sprintf(": the answer asked for %s", time.Duration(*a.RetryAfterMS)*time.Millisecond)
+		}
+		all = append(all, h)
+	}
+	if at := d.Interrupted; at != nil {
+		all = append(all, happening{at: at.Time, began: at.Time, ended: at.Time,
+			what: "taken up, and relay ended before it was recorded what came of it; it may have been sent", wait: ", relay's absence included"})
+	}
+	// Attempts are kept to the millisecond; the match is before one that began in it.
+	slices.SortStableFunc(all, func(x, y happening) int {
+		return x.at.Truncate(time.Millisecond).Compare(y.at.Truncate(time.Millisecond))
+	})
+	return all
 }
 
 // noticed is how long a wait is that a story tells of.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,7 +123,7 @@ destinations:
 func TestPluginThatCannotBeStarted(t *testing.T) {
 	t.Parallel()
 	h := newHook(t)
-	dir := workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(crashConfig, h.URL)})
+	dir := workDir(t, map[string]string{"relay.yaml": fmt.Sprintf(crashConfig, h.URL) + "alerts: {after: 100ms}\n"})
 	own := filepath.Join(dir, "relay")
 	self, err := os.Executable()
 	if err != nil {
@@ -152,10 +153,18 @@ func TestPluginThatCannotBeStarted(t *testing.T) {
 		!strings.HasPrefix(list.Destinations[0].Reason, "plugin unavailable: the built-in plugin custom does not exist") {
 		t.Errorf("the destination shows as %+v", list.Destinations)
 	}
+	p.until("/readyz says it, and why", func() bool {
+		all := p.heldLong()
+		return len(all) == 1 && strings.HasPrefix(all[0], "hook channel unavailable: plugin unavailable: the built-in plugin custom does not exist")
+	})
+	out, err := exec.Command("relay", "destinations", "test", "hook", "--server", p.base).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "relay: hint: what is wrong with its plugin says: relay plugin list") || strings.Contains(string(out), "resume") {
+		t.Errorf("relay destinations test (%v):\n%s", err, out)
+	}
 	if err := os.Rename(away, own); err != nil {
 		t.Fatal(err)
 	}
-	p.until("it is delivered", func() bool { return p.states()["delivered"] == 1 })
+	p.until("it is delivered", func() bool { return p.states()["delivered"] == 2 })
 	p.stop()
 }
 

@@ -29,9 +29,10 @@ sources:
   github: {hmac: {header: X-Hub-Signature-256, prefix: "sha256=", secret: "It's a Secret to Everybody"}}
   billing: {script: sources/slack.ts, standard_webhooks: {secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}}
   broken: {script: sources/broken.ts}
+  never: {script: sources/unwritten.ts}
 destinations:
   out: {provider: custom, url: "http://127.0.0.1:9/"}
-`, "templates/sources/broken.ts": "export default () => [{type: 'x'}, {type: 'y', title: 't'}];"}))
+`, "templates/sources/broken.ts": "export default () => [{type: 'x'}, {type: 'y', title: 't'}];", "templates/sources/dropped.ts": "export default () => [;"}))
 	good := `{"type":"x","title":"t"}`
 	tests := []struct {
 		name, path, body, header string
@@ -55,12 +56,14 @@ destinations:
 		{"broken gzip", "events", good, "Content-Encoding: gzip", 400, "not what its Content-Encoding says"},
 		{"unknown source", "sources/nobody", good, "", 404, `there is no source \"nobody\"`},
 		{"source outside its directory", "sources/..%2Fdefault", good, "", 404, "there is no source"},
+		{"source without its script", "sources/never", good, "", 503, "source never cannot run now; send it again later"},
+		{"source whose script never compiled", "sources/dropped", good, "", 503, "source dropped cannot run now; send it again later"},
 		{"bad signature", "sources/github", good, "X-Hub-Signature-256: sha256=" + strings.Repeat("0", 64), 401, "is not that of this body and the source's secret"},
 		{"no signature", "sources/github", good, "", 401, "the signature header is missing"},
 		{"old signature", "sources/billing", `{"text":"t"}`, "webhook-signature: v1,AAAA", 401, "webhook-timestamp (Unix seconds)"},
-		{"bytebase truncated", "sources/bytebase", `{"level":`, "", 400, `{"code":400,"message":"source bytebase cannot read this body: sources/bytebase.ts:`},
+		{"bytebase truncated", "sources/bytebase", `{"level":`, "", 400, `{"code":400,"message":"source bytebase cannot read this body: the body is not usable JSON: it ends too early"}`},
 		{"bytebase too large", "sources/bytebase", `{"title":"` + strings.Repeat("a", 2<<20) + `"}`, "", 413, `{"code":413,"message":"the body is larger than 1048576 bytes`},
-		{"slack without words", "sources/slack", `{}`, "", 400, "no_text"},
+		{"slack without words", "sources/slack", `{}`, "", 400, "source slack cannot read this body: no_text: the message has no text"},
 		{"backlog as text", "sources/backlog", "hello", "", 400, "the body is not usable JSON"},
 		{"deep at a source", "sources/backlog", strings.Repeat("[", 50_000), "", 400, "the body is not usable JSON"},
 		{"script with one bad event", "sources/broken", "", "", 400, `"$[0].title","message":"is required"`},

@@ -67,6 +67,13 @@ func strict(v any) {
 	}
 }
 
+// answeredTime is a time of relay's own in an answer, and oneForm what all of
+// them look like.
+var (
+	answeredTime = regexp.MustCompile(`"(created|updated|next_attempt|started|loaded|at|since|until|oldest_pending)":"(\d[^"]*)"`)
+	oneForm      = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
+)
+
 // check holds an answer against the document, under a route of its paths.
 func (d *apiDocument) check(method, route string, status int, kind string, body []byte) {
 	d.Helper()
@@ -83,6 +90,11 @@ func (d *apiDocument) check(method, route string, status int, kind string, body 
 	}
 	if !strings.HasSuffix(kind, "json") {
 		return
+	}
+	for _, m := range answeredTime.FindAllSubmatch(body, -1) {
+		if !oneForm.Match(m[2]) {
+			d.Errorf("%s %s: %s is %s, which is not UTC with milliseconds", method, route, m[1], m[2])
+		}
 	}
 	values := [][]byte{body}
 	if kind == "application/x-ndjson" {
@@ -180,6 +192,14 @@ destinations:
 	get("/v1/events/{id}/explain", "/v1/events/"+accepted.ID+"/explain")
 	get("/v1/destinations", "/v1/destinations")
 	get("/v1/status", "/v1/status")
+	if err := os.WriteFile(filepath.Join(dir, "relay.yaml"), []byte("nonsense: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask(all, "POST", "/v1/reload", "/v1/reload", "", 422)
+	get("/v1/status", "/v1/status") // with what was refused
+	if err := os.WriteFile(filepath.Join(dir, "relay.yaml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	get("/v1/plugins", "/v1/plugins")
 	get("/metrics", "/metrics")
 	get("/healthz", "/healthz")
@@ -237,12 +257,24 @@ destinations:
 		{"POST", "/v1/destinations/{name}/resume", "/v1/destinations/team/resume", `{"part":"x"}`, 400, "$.part"},
 		{"POST", "/v1/destinations/{name}/test", "/v1/destinations/team/test", `{"type":"none"}`, 400, "$.type"},
 		{"POST", "/v1/preview", "/v1/preview", `{"destination":"none"}`, 400, `there is no destination \"none\"`},
-		{"POST", "/v1/config/diff", "/v1/config/diff", `{"salt":1}`, 400, "is not what is taken here"},
+		{"POST", "/v1/config/diff", "/v1/config/diff", `{"salt":1}`, 400, "$.salt"},
+		{"POST", "/v1/replay", "/v1/replay", `{"foo":1,"foo":2}`, 400, "$.foo"},
 		{"POST", "/v1/sources/{name}", "/v1/sources/none", "{}", 404, ""},
 	} {
 		answer := ask(all, bad.method, bad.route, bad.path, bad.body, bad.status)
 		if !strings.Contains(string(answer), bad.words) {
 			t.Errorf("%s %s: %s does not say %q", bad.method, bad.path, answer, bad.words)
+		}
+	}
+	for _, route := range slices.Sorted(maps.Keys(d.paths)) {
+		// What takes no events, or another configuration, takes small bodies.
+		if d.paths[route]["post"] == nil || strings.HasPrefix(route, "/v1/sources/") || route == "/v1/events" || route == "/v1/preview" || route == "/v1/config/diff" {
+			continue
+		}
+		path := strings.NewReplacer("{name}", "team", "{id}", "none").Replace(route)
+		ask(all, "POST", route, path, `{"x":"`+strings.Repeat("x", 64<<10)+`"}`, 413)
+		if answer := ask(all, "POST", route, path, `{"x":1}`, 400); !strings.Contains(string(answer), "$.x is no key of this request") {
+			t.Errorf("%s: %s does not name the key", route, answer)
 		}
 	}
 	ask("reading-token", "POST", "/v1/events/purge", "/v1/events/purge", `{"recipient":"ann@example.com"}`, 403)
@@ -294,8 +326,8 @@ func TestExplainTellsOfPeople(t *testing.T) {
 	}
 	for _, want := range []string{
 		`team \(slack\) took it: it takes all events, direct_messages holds the type: to 2 people, fallback none_matched`,
-		`  to ` + ann.Email + ` \(delivery \S+\)\n    \S+  accepted\n    \S+  matched: user U\S+, by email\n +look-up by email: GET \S+<secret> → 200 .*\n(    \S+  waited \S+\n)?    \S+  attempt 1: delivered in \d+ ms`,
-		`  to ` + bob.Email + ` \(delivery \S+\)\n    \S+  accepted\n(    \S+  waited \S+\n)?    \S+  attempt 1: unmatched in \d+ ms`,
+		`  to ` + ann.Name + ` <` + ann.Email + `> \(delivery \S+\)\n    \S+  accepted\n(    \S+  waited \S+\n)?    \S+  matched: user U\S+, by email\n +look-up by email: GET \S+<secret> → 200 .*\n(    \S+  waited \S+\n)?    \S+  attempt 1: delivered in \d+ ms`,
+		`  to ` + bob.Name + ` <` + bob.Email + `> \(delivery \S+\)\n    \S+  accepted\n(    \S+  waited \S+\n)?    \S+  attempt 1: unmatched in \d+ ms`,
 	} {
 		if !regexp.MustCompile(want).Match(story) {
 			t.Errorf("the story has no match for %s:\n%s", want, story)

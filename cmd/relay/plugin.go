@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/relay-sidecar/relay/plugin/plugintest/kit"
+	"github.com/relay-sidecar/relay/plugins"
 )
 
 func (c *cli) pluginCommand() *cobra.Command {
@@ -74,16 +75,24 @@ func (c *cli) pluginList() *cobra.Command {
 func (c *cli) pluginCheck() *cobra.Command {
 	settings := ""
 	cmd := &cobra.Command{
-		Use: "check FILE [ARGUMENT…]", Short: "Runs the conformance kit on a plugin's executable",
+		Use: "check FILE [-- ARGUMENT…]", Short: "Runs the conformance kit on a plugin's executable",
 		Long: `Runs a plugin's executable as relay would, with a stand-in for its vendor, and
 reports whether it does what relay relies on.
 
 With which settings, and how the vendor answers, stands in ` + kit.CaseFile + ` in the
 directory of the executable or in this one. Without it the settings are made from
-the plugin's own schemas, and the vendor answers by HTTP status alone.`,
+the plugin's own schemas, and the vendor answers by HTTP status alone.
+
+Arguments for the plugin itself stand behind --.`,
+		Example: `  relay plugin check ./relay-plugin-pager
+  relay plugin check ./relay-plugin-pager --settings case.json
+  relay plugin check node -- plugin.js --verbose`,
 		Args: between(1, 100),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := kit.Plugin{Command: args}
+			for _, builtIn := range plugins.All() {
+				p.BuiltIn = append(p.BuiltIn, builtIn.Describe().Name)
+			}
 			if !strings.ContainsRune(args[0], filepath.Separator) {
 				if _, err := os.Stat(args[0]); err == nil {
 					p.Command[0] = "./" + args[0]
@@ -106,6 +115,9 @@ the plugin's own schemas, and the vendor answers by HTTP status alone.`,
 				}
 			}
 			results := kit.Check(cmd.Context(), p)
+			if c.json {
+				return c.printResults(results)
+			}
 			kit.Print(c.stdout, results)
 			if !kit.Good(results) {
 				return hint(fmt.Errorf("%s is not a good plugin yet", args[0]), "docs/plugins.md says what a plugin has to do")
@@ -114,8 +126,38 @@ the plugin's own schemas, and the vendor answers by HTTP status alone.`,
 		},
 	}
 	cmd.Flags().StringVar(&settings, "settings", "", "the file that says with which settings, and how the vendor answers (default: "+kit.CaseFile+")")
-	cmd.Flags().SetInterspersed(false) // what follows the file is the plugin's own
-	return cmd
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return hint(&usageError{err}, "what is for the plugin itself stands behind --")
+	})
+	return c.table(cmd)
+}
+
+// checkedPlugin is what relay plugin check --json prints.
+type checkedPlugin struct {
+	Good   bool          `json:"good"`
+	Checks []pluginCheck `json:"checks"`
+}
+
+type pluginCheck struct {
+	Name    string `json:"name"`
+	Outcome string `json:"outcome"` // ok, failed or skipped
+	Detail  string `json:"detail"`
+	TookMS  int64  `json:"took_ms"`
+}
+
+// printResults prints JSON. What failed is in it, and only the exit code says it again.
+func (c *cli) printResults(results []kit.Result) error {
+	out := checkedPlugin{Good: kit.Good(results), Checks: []pluginCheck{}}
+	for _, r := range results {
+		out.Checks = append(out.Checks, pluginCheck{r.Name, strings.ToLower(string(r.Outcome)), r.Detail, r.Took.Milliseconds()})
+	}
+	if err := c.printJSON(out); err != nil {
+		return err
+	}
+	if !out.Good {
+		return errSaid
+	}
+	return nil
 }
 
 // caseFile finds what to check with; empty: there is nothing.

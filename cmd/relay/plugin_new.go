@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	node "github.com/relay-sidecar/relay/examples/plugin-node"
+	"github.com/relay-sidecar/relay/internal/pluginhost"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
 	"github.com/relay-sidecar/relay/plugin/plugintest/kit"
 	"github.com/relay-sidecar/relay/plugins"
@@ -25,7 +26,11 @@ import (
 //go:embed scaffold
 var scaffold embed.FS
 
-const sdkModule = "github.com/relay-sidecar/relay"
+const (
+	sdkModule = "github.com/relay-sidecar/relay"
+	// replaceSDK names a copy of the SDK while its module is not published.
+	replaceSDK = "go mod edit -replace " + sdkModule + "=/path/to/relay"
+)
 
 func (c *cli) pluginNew() *cobra.Command {
 	language, sdk := "", ""
@@ -42,9 +47,6 @@ func (c *cli) pluginNew() *cobra.Command {
 			case "go":
 				files, err = goProject(name, sdk)
 			case "node":
-				if sdk != "" {
-					return &usageError{errors.New("--sdk is for --lang go; a plugin in JavaScript has what it needs in relay.js")}
-				}
 				files = nodeProject(name)
 			default:
 				return &usageError{fmt.Errorf("there is no language %q; there are go and node", language)}
@@ -59,29 +61,40 @@ func (c *cli) pluginNew() *cobra.Command {
 			for _, file := range slices.Sorted(maps.Keys(files)) {
 				fmt.Fprintln(c.stdout, filepath.Join(dir, file))
 			}
-			build := "go build -o " + dir + " ."
-			if language == "node" {
-				build = "npm install && npm run build"
-			} else if sdk == "" {
-				build = "go get " + sdkModule + "@latest && " + build
+			build, note := "go build -o "+dir+" .", ""
+			switch {
+			case language == "node":
+				build = "npm install\n  npm run build"
+				if sdk != "" {
+					note = "--sdk is not used: a plugin in JavaScript has all that it needs in relay.js"
+				}
+			case sdk == "":
+				build = replaceSDK + "\n  go mod tidy\n  " + build
+				note = "the module " + sdkModule + " is not published yet, so /path/to/relay is your copy of its repository; with --sdk PATH the project builds at once"
 			}
 			fmt.Fprintf(c.stdout, "\nNext:\n  cd %s\n  %s\n  relay plugin check ./%s\n", dir, build, dir)
+			if note != "" {
+				fmt.Fprintf(c.stderr, "relay: hint: %s\n", note)
+			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&language, "lang", "go", "the language: go or node")
-	cmd.Flags().StringVar(&sdk, "sdk", "", "a local copy of relay's repository to build with, until its module is published (Go)")
+	cmd.Flags().StringVar(&sdk, "sdk", "", "a local copy of relay's repository to build with, until its module is published (for Go; JavaScript needs none)")
 	return cmd
 }
 
 // newPluginName reports why no new plugin can have a name.
 func newPluginName(name string) error {
-	if !regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`).MatchString(name) || name == "script" {
+	if name == pluginhost.ScriptsName {
+		return fmt.Errorf("%s is a name of relay's own; choose another one", name)
+	}
+	if !regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`).MatchString(name) {
 		return fmt.Errorf("%q cannot be the name of a provider; take lower case letters, digits and -, at most 40", name)
 	}
 	for _, p := range plugins.All() {
 		if p.Describe().Name == name {
-			return fmt.Errorf("%s is a built-in provider; choose another name", name)
+			return fmt.Errorf("%s is a provider that relay has itself, built in; choose another name", name)
 		}
 	}
 	return nil
@@ -101,8 +114,9 @@ func fromScaffold(file, name, sdk string) string {
 }
 
 func goProject(name, sdk string) (map[string]string, error) {
-	const published = "The SDK comes from the module " + sdkModule + "; `go get " + sdkModule + "@latest` takes the newest."
-	words := published
+	words := "The SDK is the copy that `replace` in go.mod names. Once the module is published: `go mod edit -dropreplace " + sdkModule + " && go get " + sdkModule + "@latest`."
+	before := "The SDK is the module " + sdkModule + ", which is not published yet: let go.mod name your copy of its repository\nfirst (`relay plugin new NAME --sdk PATH` does that by itself).\n\n"
+	prepare := "$ " + replaceSDK + "\n$ go mod tidy\n"
 	files := map[string]string{
 		"go.mod": "module relay-plugin-" + name + "\n\ngo 1.26.0\n",
 	}
@@ -123,12 +137,13 @@ func goProject(name, sdk string) (map[string]string, error) {
 		files["go.mod"] = fmt.Sprintf("module relay-plugin-%s\n\ngo 1.26.0\n\nrequire %s v0.0.0\n\n// Until the module is published; then: go mod edit -dropreplace %[2]s && go get %[2]s@latest\nreplace %[2]s => %s\n%s",
 			name, sdkModule, path, indirect(string(mod)))
 		files["go.sum"] = string(sums)
+		before, prepare = "", ""
 		words = "The SDK is the copy that `replace` in go.mod names, until the module " + sdkModule + " is published; go.mod says what to do then.\n`go mod tidy` takes out what is not needed."
 	}
 	files["main.go"] = fromScaffold("go/main.go.tmpl", name, "")
 	files["provider.go"] = fromScaffold("go/provider.go.tmpl", name, "")
 	files["provider_test.go"] = fromScaffold("go/provider_test.go.tmpl", name, "")
-	files["README.md"] = fromScaffold("go/README.md", name, words)
+	files["README.md"] = strings.NewReplacer("__BEFORE__", before, "__PREPARE__", prepare).Replace(fromScaffold("go/README.md", name, words))
 	files[".gitignore"] = "/relay-plugin-" + name + "\n"
 	common(files, name)
 	return files, nil

@@ -103,13 +103,24 @@ func TestPluginFromScaffoldToMessage(t *testing.T) {
 		})
 		sh(t, project, "CGO_ENABLED=0 go vet ./...")
 	})
+	t.Run("go without the SDK", func(t *testing.T) {
+		dir := workDir(t, nil)
+		sh(t, dir, "relay plugin new fresh")
+		project := filepath.Join(dir, "relay-plugin-fresh")
+		text, err := os.ReadFile(filepath.Join(project, "README.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands, _, _ := strings.Cut(blocks(string(text), "console")[0], "$ relay plugin check")
+		sh(t, project, "set -e; CGO_ENABLED=0; export CGO_ENABLED\n"+strings.ReplaceAll(strings.ReplaceAll(commands, "$ ", ""), "/path/to/relay", root))
+	})
 	t.Run("node", func(t *testing.T) {
 		needsNode(t)
 		dir := workDir(t, nil)
 		sh(t, dir, "relay plugin new fresh --lang node")
 		project := filepath.Join(dir, "relay-plugin-fresh")
 		followREADME(t, project, "fresh", "FRESH_URL", func() {
-			edit(t, filepath.Join(project, "plugin.js"), "say(message.title)", "say(message.title) + ' (changed)'")
+			edit(t, filepath.Join(project, "plugin.js"), "say(m.title)", "say(m.title) + ' (changed)'")
 		})
 	})
 	t.Run("node example", func(t *testing.T) {
@@ -163,17 +174,21 @@ func followREADME(t *testing.T, project, name, variable string, change func()) {
 		}
 	}
 	steps()
+	templateTries := 0
 	config := strings.ReplaceAll(blocks(string(text), "yaml")[0], "${"+variable+"}", h.URL+"/hooks/abcdefghijklm")
 	writeFile(t, filepath.Join(home, "relay.yaml"), "server: {listen: 127.0.0.1:0}\nstore: {path: ./store}\n"+config)
 	p := startRelay(t, home)
 	arrives := func(id, want string) {
 		t.Helper()
-		p.accept(fmt.Sprintf(`{"id":%q,"type":"issue.created","title":"Hello %[1]s"}`, id))
+		p.accept(fmt.Sprintf(`{"id":%q,"type":"issue.approval_requested","title":"Hello %[1]s","link":"https://app.example.com/issues/101","project":{"name":"a-demo-project"}}`, id))
 		p.until("the message "+id, func() bool {
 			return slices.ContainsFunc(h.all(), func(body string) bool { return strings.Contains(body, want) })
 		})
 	}
 	arrives("one", "Hello one")
+	if body := h.all()[0]; !strings.Contains(body, "https://app.example.com/issues/101") || !strings.Contains(body, "a-demo-project") {
+		t.Errorf("the event's link or a field of its message is lost: %s", body)
+	}
 	before, _ := p.plugin(name)
 	change()
 	steps()
@@ -182,6 +197,17 @@ func followREADME(t *testing.T, project, name, variable string, change func()) {
 		return pid != before
 	})
 	arrives("two", "Hello two (changed)")
+	// The sample of a template, put where the README says, is live without a build.
+	if more := blocks(string(text), "console"); len(more) > 1 {
+		edit(t, filepath.Join(project, "templates", name, "default.ts"), "title: event.title", "title: 'By a template: ' + event.title")
+		sh(t, project, strings.ReplaceAll(strings.ReplaceAll(more[1], "$ ", ""), "/path/to/", home+"/"))
+		p.until("the template is live", func() bool {
+			templateTries++
+			id := fmt.Sprintf("three-%d", templateTries)
+			p.accept(fmt.Sprintf(`{"id":%q,"type":"x.any","title":"Hello"}`, id))
+			return slices.ContainsFunc(h.all(), func(body string) bool { return strings.Contains(body, "By a template: Hello") })
+		})
+	}
 	p.stop()
 }
 
@@ -223,6 +249,9 @@ func badPlugin() {
 		time.Sleep(time.Hour)
 	case "silent":
 		time.Sleep(time.Hour)
+	case "slow": // to begin with
+		time.Sleep(3 * time.Second)
+		plugin.Serve(named(mode))
 	case "mute": // never says who it is
 		plugin.ServeProcess(muteServer{}, nil)
 	case "deaf": // never speaks on its socket
@@ -260,7 +289,84 @@ func (n named) Describe() plugin.Description {
 	return d
 }
 
-func (n named) Open(plugin.Settings) (plugin.Destination, []plugin.Problem) { return nil, nil }
+func (n named) Open(plugin.Settings) (plugin.Destination, []plugin.Problem) {
+	switch n {
+	case "panics":
+		panic("there is no room")
+	case "stuck":
+		select {}
+	case "ponders":
+		time.Sleep(3 * time.Second)
+	}
+	return nil, nil
+}
+
+// TestSlowPluginsHoldNobodyUp: a plugin that never says who it is, or what it
+// makes of its settings, delays neither the start, nor a reload, nor the end;
+// one that takes its time is taken up when it is there, in its first process.
+func TestSlowPluginsHoldNobodyUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	t.Parallel() // it mostly waits
+	h := newHook(t)
+	dir := workDir(t, nil)
+	config := fmt.Sprintf("server: {listen: 127.0.0.1:0}\nstore: {path: ./store}\nplugins: ./plugins.d\ndestinations:\n  good: {provider: custom, url: %q, format: event}\n", h.URL)
+	for _, mode := range []string{"silent", "mute", "stuck", "slow", "ponders"} {
+		path := filepath.Join(dir, "plugins.d", "relay-plugin-"+mode)
+		writeFile(t, path, "#!/bin/sh\nexec badplugin "+mode+"\n")
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		config += fmt.Sprintf("  to-%s: {provider: %[1]s}\n", mode)
+	}
+	file := filepath.Join(dir, "relay.yaml")
+	writeFile(t, file, config)
+	took := func(what string, most time.Duration, f func()) {
+		t.Helper()
+		before := time.Now()
+		f()
+		if d := time.Since(before); d > most {
+			t.Errorf("%s took %s", what, d)
+		}
+	}
+	var p *relayProcess
+	took("the start", 7*time.Second, func() { p = startRelay(t, dir) })
+	state := func(name string) string {
+		var list struct {
+			Destinations []struct{ Name, State, Reason string }
+		}
+		took("an answer", 3*time.Second, func() { p.call("GET", "/v1/destinations", "", &list) })
+		for _, d := range list.Destinations {
+			if d.Name == name {
+				return d.State + " " + d.Reason
+			}
+		}
+		return "missing"
+	}
+	p.accept(`{"id":"e1","type":"issue.created","title":"Not held up"}`)
+	p.until("the good destination has it", func() bool { return len(h.all()) == 1 })
+	for _, name := range []string{"slow", "ponders"} {
+		p.until(name+" is taken up", func() bool { return state("to-"+name) == "active " })
+		if _, restarts := p.plugin(name); restarts != 0 {
+			t.Errorf("%s was started %d times more", name, restarts)
+		}
+	}
+	writeFile(t, file, config+"  another: {provider: stuck, x: y}\n")
+	took("a reload", 7*time.Second, func() { p.call("POST", "/v1/reload", "", nil) })
+	for _, name := range []string{"silent", "mute", "stuck"} {
+		if got := state("to-" + name); !strings.HasPrefix(got, "paused plugin unavailable: ") {
+			t.Errorf("to-%s is %s", name, got)
+		}
+	}
+	took("relay reload", 4*time.Second, func() {
+		if out, err := exec.Command("relay", "reload", "--server", p.base).CombinedOutput(); err != nil ||
+			!strings.Contains(string(out), "relay: warning: plugin silent does not run (") {
+			t.Errorf("relay reload (%v):\n%s", err, out)
+		}
+	})
+	took("the end", 5*time.Second, p.stop)
+}
 
 // TestBadPluginsAreNamed is the table of what can be wrong with a plugin: relay
 // says what, about which file, and what to do, and everything else goes on.
@@ -337,11 +443,9 @@ destinations:
 	p := startRelay(t, dir)
 	p.accept(`{"id":"e1","type":"issue.created","title":"Still here"}`)
 	p.until("the good destinations have it", func() bool { return len(h.all()) >= 2 })
-	log := p.log.String()
 	for _, want := range wants {
-		if !strings.Contains(log, want) {
-			t.Errorf("relay does not say %q", want)
-		}
+		// Some take their time, and nobody waited for them.
+		p.until(fmt.Sprintf("relay says %q", want), func() bool { return strings.Contains(p.log.String(), want) })
 	}
 	var list struct {
 		Destinations []struct{ Name, State, Reason string }
@@ -358,9 +462,6 @@ destinations:
 	sum := strings.Fields(sh(t, dir, "sha256sum "+pinned))[0]
 	writeFile(t, filepath.Join(dir, "relay.yaml"), strings.Replace(config.String(), fmt.Sprintf("%064d", 7), `"`+sum+`"`, 1))
 	p.plugin("pinned")
-	if t.Failed() {
-		t.Log(log)
-	}
 	p.stop()
 
 	out, err := exec.Command("sh", "-c", "cd "+dir+" && relay check 2>&1").Output()

@@ -208,7 +208,7 @@ func (p *preview) print(out api.Previewed) {
 		if out.User == "" {
 			user = "looked up when it is sent"
 		}
-		fmt.Fprintf(p.stdout, "to           %s (%s)\n", out.Recipient, user)
+		fmt.Fprintf(p.stdout, "to           %s (%s)\n", personWords(out.Recipient, out.User), user)
 	}
 	if out.Template != "" {
 		fmt.Fprintf(p.stdout, "template     %s (revision %s)\n", out.Template, out.TemplateRevision)

@@ -24,12 +24,14 @@ func (c *cli) deliveriesReplay() *cobra.Command {
 		Use:   "replay [ID…]",
 		Short: "Sends finished deliveries once more, with today's settings and template: by id, or all that filters select",
 		Example: `  relay deliveries replay 01a1fe4b-6017-7100-9998-2d4e6f2689e8
-  relay deliveries replay --destination dba-team --state dead --since 2026-11-21T00:00:00Z --dry-run`,
+  relay deliveries replay --destination dba-team --state dead --since 1d --dry-run`,
 	}
 	set := filters(cmd, deliveryFilters...)
 	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
-		chosen := set()
+		chosen, err := set()
 		switch {
+		case err != nil:
+			return err
 		case len(ids) == 0 && len(chosen) == 0:
 			return &usageError{errors.New("name deliveries by their ids, or by filters such as --destination and --state")}
 		case len(ids) > 0 && len(chosen) > 0:
@@ -123,6 +125,9 @@ func (c *cli) replayFiltered(ctx context.Context, server *client, filters map[st
 		line.say("replayed %d of %d", done.Replayed, done.Matched)
 	}
 	line.end()
+	if name := filters["destination"]; done.Matched+done.Unfinished == 0 && name != "" {
+		c.hintDestination(ctx, server, name)
+	}
 	if c.json {
 		fmt.Fprintf(c.stdout, "%s\n", last)
 	} else {

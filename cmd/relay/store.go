@@ -103,7 +103,7 @@ func (c *counted) Read(b []byte) (int, error) {
 func (c *cli) backupClosed(ctx context.Context, file string, unanswered error) error {
 	cfg, err := c.loadConfig()
 	if err != nil {
-		return unanswered
+		return errors.Join(unanswered, fmt.Errorf("and where its store is, cannot be said:\n%w", err))
 	}
 	return app.BackupClosed(ctx, cfg.Store.Path, file)
 }

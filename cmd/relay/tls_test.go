@@ -73,13 +73,18 @@ func TestCertificateIsRotated(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 
+	plain := exec.Command("relay", "destinations", "list", "--server", "http://"+address)
+	if out, err := plain.CombinedOutput(); err == nil || !strings.Contains(string(out), "relay: hint: if relay uses TLS there, write https://") {
+		t.Errorf("asked without TLS: %v: %s", err, out)
+	}
+
 	next, nextKey := certificate(t, 2)
 	replace(t, filepath.Join(dir, "cert.pem"), next)
 	poll(t, "a certificate without its key is refused", func() bool { return strings.Contains(p.log.String(), "private key does not match public key") }, p.log)
 	if got := shown(); got != 1 {
 		t.Errorf("certificate %d is shown although its key is not there", got)
 	}
-	if out, err := status(); err == nil || !strings.Contains(out, "cannot be used together") {
+	if out, err := status(); err == nil || !strings.Contains(out, "it shows another certificate than server.tls names") {
 		t.Errorf("%v: %s", err, out)
 	}
 	replace(t, filepath.Join(dir, "key.pem"), nextKey)

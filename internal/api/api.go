@@ -4,11 +4,11 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -37,7 +37,7 @@ type Destinations interface {
 	Pause(ctx context.Context, name string, part relay.Part, reason string) error
 	Resume(ctx context.Context, name string, part relay.Part) error
 	// Test sends a test event and waits for what comes of the first attempt. It
-	// fails with relay.ErrNotFound, or with a Refusal.
+	// fails with relay.ErrNotFound, a Refusal, or a *problem.Problem.
 	Test(ctx context.Context, name string, t Test) (relay.Delivery, error)
 	// Replay makes a new delivery of what a finished one was about. It fails with
 	// relay.ErrNotFound, or relay.ErrUnfinished.
@@ -70,16 +70,16 @@ func (r *Refusal) Problem() *problem.Problem {
 // Destination is a row of GET /v1/destinations. State and Reason are those of
 // the channel, or of the direct messages where there is no channel.
 type Destination struct {
-	Name          string     `json:"name"`
-	Provider      string     `json:"provider"`
-	State         string     `json:"state"` // active, paused, disabled or removed
-	Reason        string     `json:"reason"`
-	Channel       *Part      `json:"channel"` // null: it has none
-	Direct        *Part      `json:"direct"`  // null: it cannot reach people
-	Pending       int        `json:"pending"`
-	OldestPending *time.Time `json:"oldest_pending"`
+	Name          string      `json:"name"`
+	Provider      string      `json:"provider"`
+	State         string      `json:"state"` // active, paused, disabled or removed
+	Reason        string      `json:"reason"`
+	Channel       *Part       `json:"channel"` // null: it has none
+	Direct        *Part       `json:"direct"`  // null: it cannot reach people
+	Pending       int         `json:"pending"`
+	OldestPending *relay.Time `json:"oldest_pending"`
 	// Until is when what waits for a removed one is dead.
-	Until *time.Time `json:"until,omitempty"`
+	Until *relay.Time `json:"until,omitempty"`
 }
 
 // Part is how a part of a destination stands.
@@ -109,9 +109,9 @@ func (d *Door) Deliveries(w http.ResponseWriter, r *http.Request) {
 		p.Write(w)
 		return
 	}
-	f, p := query.deliveries()
-	if p != nil {
-		p.Write(w)
+	f, faults := query.deliveries()
+	if len(faults) > 0 {
+		badQuery(faults).Write(w)
 		return
 	}
 	rows, next, err := d.Log.Deliveries(r.Context(), f)
@@ -145,7 +145,7 @@ type event struct {
 	ID         string           `json:"id"`
 	Key        string           `json:"key"`
 	Source     string           `json:"source"`
-	Created    time.Time        `json:"created"`
+	Created    relay.Time       `json:"created"`
 	Event      json.RawMessage  `json:"event"`
 	Original   *string          `json:"original,omitempty"` // what a source's sender sent
 	Deliveries []relay.Delivery `json:"deliveries"`
@@ -166,9 +166,9 @@ func (d *Door) Events(w http.ResponseWriter, r *http.Request) {
 		p.Write(w)
 		return
 	}
-	f, p := query.events()
-	if p != nil {
-		p.Write(w)
+	f, faults := query.events()
+	if len(faults) > 0 {
+		badQuery(faults).Write(w)
 		return
 	}
 	if f.Key != "" && f.Source != "" {
@@ -192,7 +192,7 @@ func (d *Door) writeEvent(w http.ResponseWriter, e relay.StoredEvent, err error,
 		d.fail(w, err, missing)
 		return
 	}
-	out := event{ID: e.ID, Key: e.Key, Source: e.Source, Created: e.Created, Event: e.Body, Deliveries: orEmpty(e.Deliveries)}
+	out := event{ID: e.ID, Key: e.Key, Source: e.Source, Created: relay.Time{Time: e.Created}, Event: e.Body, Deliveries: orEmpty(e.Deliveries)}
 	if e.Original != nil {
 		text := string(e.Original)
 		out.Original = &text
@@ -212,67 +212,29 @@ func (d *Door) ListDestinations(w http.ResponseWriter, r *http.Request) {
 
 // Pause is the handler of POST /v1/destinations/{name}/pause.
 func (d *Door) Pause(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	if part, ok := readPart(w, r); ok {
-		d.change(w, r, name, d.Destinations.Pause(r.Context(), name, part, "paused by an operator"))
+	var which relay.Part
+	if readBody(w, r, maxBody, fields{"part": part(&which)}) {
+		name := r.PathValue("name")
+		d.change(w, r, name, d.Destinations.Pause(r.Context(), name, which, "paused by an operator"))
 	}
 }
 
 // Resume is the handler of POST /v1/destinations/{name}/resume.
 func (d *Door) Resume(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	if part, ok := readPart(w, r); ok {
-		d.change(w, r, name, d.Destinations.Resume(r.Context(), name, part))
+	var which relay.Part
+	if readBody(w, r, maxBody, fields{"part": part(&which)}) {
+		name := r.PathValue("name")
+		d.change(w, r, name, d.Destinations.Resume(r.Context(), name, which))
 	}
-}
-
-// readPart reads {"part": "channel" or "direct"}, which may be left out.
-func readPart(w http.ResponseWriter, r *http.Request) (relay.Part, bool) {
-	var in struct{ Part relay.Part }
-	if !readBody(w, r, &in) {
-		return "", false
-	}
-	switch in.Part {
-	case "", relay.PartChannel, relay.PartDirect:
-		return in.Part, true
-	}
-	problem.New(http.StatusBadRequest, fmt.Sprintf("%q is no part of a destination; write channel or direct", in.Part),
-		problem.Fault{Path: "$.part", Message: "is neither channel nor direct"}).Write(w)
-	return "", false
 }
 
 // retryAfter is what somebody is told while too much waits.
 const retryAfter = 5 * time.Second
 
-// maxBody bounds the bodies of the operators' requests.
-const maxBody = 64 << 10
-
-// readBody decodes a JSON object; no body at all is an empty one. A key that
-// nobody knows is a slip.
-func readBody(w http.ResponseWriter, r *http.Request, to any) bool {
-	return readUpTo(w, r, maxBody, to)
-}
-
-func readUpTo(w http.ResponseWriter, r *http.Request, limit int64, to any) bool {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(to)
-	var over *http.MaxBytesError
-	if errors.As(err, &over) {
-		problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", over.Limit)).Write(w)
-		return false
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		problem.New(http.StatusBadRequest, "the body is not what is taken here: "+err.Error()).Write(w)
-		return false
-	}
-	return true
-}
-
 // Test is the handler of POST /v1/destinations/{name}/test.
 func (d *Door) Test(w http.ResponseWriter, r *http.Request) {
 	var t Test
-	if !readBody(w, r, &t) {
+	if !readBody(w, r, maxBody, fields{"type": text(&t.Type), "to": text(&t.To)}) {
 		return
 	}
 	name := r.PathValue("name")
@@ -282,6 +244,9 @@ func (d *Door) Test(w http.ResponseWriter, r *http.Request) {
 
 // Replay is the handler of POST /v1/deliveries/{id}/replay.
 func (d *Door) Replay(w http.ResponseWriter, r *http.Request) {
+	if !readBody(w, r, maxBody, nil) {
+		return
+	}
 	id := r.PathValue("id")
 	row, err := d.Destinations.Replay(r.Context(), id)
 	if errors.Is(err, relay.ErrUnfinished) {
@@ -341,9 +306,17 @@ const maxComparison = 8 << 20
 // Diff is the handler of POST /v1/config/diff.
 func (d *Door) Diff(w http.ResponseWriter, r *http.Request) {
 	var q Comparison
-	if readUpTo(w, r, maxComparison, &q) {
-		write(w, d.Compare(q))
+	faults, p := readFields(w, r, maxComparison, fields{"salt": octets(&q.Salt), "parts": digests(&q.Parts), "templates": text(&q.Templates)})
+	faults = unless(q.Salt != nil, faults, "$.salt", "is required")
+	faults = unless(q.Parts != nil, faults, "$.parts", "is required")
+	if p == nil {
+		p = refuse(faults)
 	}
+	if p != nil {
+		p.Write(w)
+		return
+	}
+	write(w, d.Compare(q))
 }
 
 // ListPlugins is the handler of GET /v1/plugins.
@@ -366,6 +339,9 @@ func (d *Door) Readyz(w http.ResponseWriter, _ *http.Request) {
 
 // ReloadNow is the handler of POST /v1/reload.
 func (d *Door) ReloadNow(w http.ResponseWriter, r *http.Request) {
+	if !readBody(w, r, maxBody, nil) {
+		return
+	}
 	state, err := d.Reload(r.Context())
 	if err != nil {
 		p := problem.New(http.StatusUnprocessableEntity, "the new configuration is refused; what ran keeps running")
@@ -391,9 +367,12 @@ func faults(err error) []problem.Fault {
 
 func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
 	var no *Refusal
+	var p *problem.Problem
 	switch {
 	case errors.As(err, &no):
 		no.Problem().Write(w)
+	case errors.As(err, &p):
+		p.Write(w)
 	case errors.Is(err, relay.ErrNotFound):
 		problem.New(http.StatusNotFound, missing).Write(w)
 	case errors.Is(err, relay.ErrBacklogFull):
@@ -415,9 +394,14 @@ func (d *Door) fail(w http.ResponseWriter, err error, missing string) {
 func write(w http.ResponseWriter, v any) { writeStatus(w, http.StatusOK, v) }
 
 func writeStatus(w http.ResponseWriter, status int, v any) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // masked URLs hold <secret>
+	if err := encoder.Encode(v); err != nil {
+		problem.New(http.StatusInternalServerError, fmt.Sprintf("what is kept is no JSON: %v", err)).Write(w)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false) // masked URLs hold <secret>
-	encoder.Encode(v)            // a client that left needs no answer
+	w.Write(body.Bytes()) // a client that left needs no answer
 }

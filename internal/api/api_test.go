@@ -65,6 +65,8 @@ func newDesk(t testing.TB) *desk {
 	mux.HandleFunc("POST /v1/preview", d.door.ShowPreview)
 	mux.HandleFunc("GET /v1/status", d.door.ShowStatus)
 	mux.HandleFunc("POST /v1/reload", d.door.ReloadNow)
+	d.door.Compare = func(c api.Comparison) any { return c }
+	mux.HandleFunc("POST /v1/config/diff", d.door.Diff)
 	mux.HandleFunc("GET /healthz", d.door.Healthz)
 	mux.HandleFunc("GET /readyz", d.door.Readyz)
 	d.Handler = mux
@@ -96,7 +98,7 @@ func (c configured) Destinations(ctx context.Context) (all []api.Destination, er
 		}
 		for _, b := range backlogs {
 			if b.Destination == name {
-				row.Pending, row.OldestPending = b.Pending, &b.Oldest
+				row.Pending, row.OldestPending = b.Pending, &relay.Time{Time: b.Oldest}
 			}
 		}
 		all = append(all, row)
@@ -260,11 +262,11 @@ func TestShapes(t *testing.T) {
 	d.now = d.now.Add(time.Second)
 	wait := int64(1500)
 	d.finish("team", relay.Outcome{State: relay.StatePending, Reason: "busy", Due: d.now, Attempt: &relay.Attempt{
-		Started: d.now, DurationMS: 12, Verdict: relay.Temporary, RetryAfterMS: &wait, Error: "<busy>",
+		Started: relay.Time{Time: d.now}, DurationMS: 12, Verdict: relay.Temporary, RetryAfterMS: &wait, Error: "<busy>",
 		TemplateError: &relay.TemplateError{File: "default.ts", Line: 3, Column: 5, Message: "TypeError"},
 	}})
 	d.finish("team", relay.Outcome{State: relay.StateDelivered, Attempt: &relay.Attempt{
-		Started: d.now, DurationMS: 34, Template: "chat/approval.ts", TemplateRevision: "abc", Message: json.RawMessage(`{"title":"<b>"}`), Verdict: relay.Delivered, Receipt: "r1",
+		Started: relay.Time{Time: d.now}, DurationMS: 34, Template: "chat/approval.ts", TemplateRevision: "abc", Message: json.RawMessage(`{"title":"<b>"}`), Verdict: relay.Delivered, Receipt: "r1",
 		Request:  &relay.Request{Method: "POST", URL: "https://hooks.example.com/<secret>", Headers: map[string]string{}, Body: "{}"},
 		Response: &relay.Response{Status: 200, Headers: map[string]string{}, Body: "ok"},
 	}})
@@ -322,8 +324,8 @@ func TestFilters(t *testing.T) {
 	e.ID, e.Key = "event-3b", "k3b"
 	e.Deliveries = []relay.NewDelivery{{Destination: "people", Provider: "chat", Recipient: `{"name":"Ann Lee","email":"ann@example.com","phone":"+49_1%"}`}}
 	d.store(e)
-	d.finish("team", relay.Outcome{State: relay.StateDelivered, Attempt: &relay.Attempt{Verdict: relay.Delivered, Started: d.now}})
-	d.finish("ops", relay.Outcome{State: relay.StateDead, Reason: "refused", Attempt: &relay.Attempt{Verdict: relay.MessageRefused, Started: d.now}})
+	d.finish("team", relay.Outcome{State: relay.StateDelivered, Attempt: &relay.Attempt{Verdict: relay.Delivered, Started: relay.Time{Time: d.now}}})
+	d.finish("ops", relay.Outcome{State: relay.StateDead, Reason: "refused", Attempt: &relay.Attempt{Verdict: relay.MessageRefused, Started: relay.Time{Time: d.now}}})
 	if err := d.Pause(context.Background(), relay.Pause{Lane: relay.Channel("team"), Reason: "token revoked", Since: d.now}); err != nil {
 		t.Fatal(err)
 	}
@@ -617,9 +619,9 @@ func TestParts(t *testing.T) {
 	}
 	for _, c := range []struct{ target, want string }{
 		{`POST /v1/destinations/team/pause {"part":"both"}`, `"both" is no part of a destination; write channel or direct`},
-		{`POST /v1/destinations/team/pause {"parts":1}`, `json: unknown field "parts"`},
+		{`POST /v1/destinations/team/pause {"parts":1}`, "$.parts is no key of this request; it takes part"},
 		{`POST /v1/destinations/team/test {"type":"no.such"}`, "there is no sample of it"},
-		{`POST /v1/destinations/team/test ["x"]`, "cannot unmarshal array"},
+		{`POST /v1/destinations/team/test ["x"]`, "$ is not an object"},
 	} {
 		if got := d.refused(c.target, 400); !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.target, got, c.want)

@@ -46,6 +46,11 @@ func readQuery(query string, known []string) (*reading, *problem.Problem) {
 	return &reading{values: q, known: known, prefix: "?"}, nil
 }
 
+// badQuery is the answer to the faults of a query.
+func badQuery(faults []problem.Fault) *problem.Problem {
+	return problem.New(http.StatusBadRequest, "the query has faults", faults...)
+}
+
 func (r *reading) fault(key, format string, args ...any) {
 	r.faults = append(r.faults, problem.Fault{Path: r.prefix + key, Message: fmt.Sprintf(format, args...)})
 }
@@ -65,31 +70,59 @@ func (r *reading) each(take func(key, value string)) {
 	}
 }
 
-// problem is every fault, or nil.
-func (r *reading) problem() *problem.Problem {
-	switch {
-	case len(r.faults) == 0:
-		return nil
-	case r.prefix == "?":
-		return problem.New(http.StatusBadRequest, "the query has faults", r.faults...)
+// note notes what is wrong with the value of a key, if anything is.
+func (r *reading) note(key string, err error) {
+	if err != nil {
+		r.fault(key, "%v", err)
 	}
-	return problem.New(http.StatusBadRequest, "the filter has faults", r.faults...)
 }
 
-func (r *reading) time(key, v string) time.Time {
+// CheckFilter says what is wrong with the value of a filter, or nil. A cursor is
+// judged only where the list is asked for.
+func CheckFilter(key, value string) (err error) {
+	switch key {
+	case "state":
+		_, err = parseState(value)
+	case "level":
+		_, err = parseLevel(value)
+	case "since", "until":
+		_, err = parseTime(value)
+	case "limit":
+		_, err = parseLimit(value)
+	}
+	return err
+}
+
+func parseState(v string) (relay.State, error) {
+	s := relay.State(v)
+	if !slices.Contains(relay.States(), s) {
+		return s, fmt.Errorf("%q is no state; write one of %s", v, join(relay.States()))
+	}
+	return s, nil
+}
+
+func parseLevel(v string) (relay.Level, error) {
+	level, ok := relay.ParseLevel(v)
+	if !ok {
+		return level, fmt.Errorf("%q is no level; write info, success, warn or error", v)
+	}
+	return level, nil
+}
+
+func parseTime(v string) (time.Time, error) {
 	at, err := time.Parse(time.RFC3339, v)
 	if err != nil {
-		r.fault(key, "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", v)
+		return at, fmt.Errorf("%q is not RFC 3339, such as 2026-11-21T08:00:00Z", v)
 	}
-	return at
+	return at, nil
 }
 
-func (r *reading) limit(key, v string) int {
+func parseLimit(v string) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 1 || n > maxLimit {
-		r.fault(key, "%q is not a number from 1 to %d", v, maxLimit)
+		return n, fmt.Errorf("%q is not a number from 1 to %d", v, maxLimit)
 	}
-	return n
+	return n, nil
 }
 
 // cursor is where a page begins. It names the filters that it was made with,
@@ -128,9 +161,10 @@ func (r *reading) scope() string {
 }
 
 // deliveries is the filter of the sent log.
-func (r *reading) deliveries() (relay.DeliveryFilter, *problem.Problem) {
+func (r *reading) deliveries() (relay.DeliveryFilter, []problem.Fault) {
 	f := relay.DeliveryFilter{Limit: defaultLimit}
 	r.each(func(key, v string) {
+		var err error
 		switch key {
 		case "destination":
 			f.Destination = v
@@ -143,26 +177,26 @@ func (r *reading) deliveries() (relay.DeliveryFilter, *problem.Problem) {
 		case "q":
 			f.Query = v
 		case "state":
-			if f.State = relay.State(v); !slices.Contains(relay.States(), f.State) {
-				r.fault(key, "%q is no state; write one of %s", v, join(relay.States()))
-			}
+			f.State, err = parseState(v)
 		case "since":
-			f.Since = r.time(key, v)
+			f.Since, err = parseTime(v)
 		case "until":
-			f.Until = r.time(key, v)
+			f.Until, err = parseTime(v)
 		case "cursor":
 			f.Before = r.cursor(key, v)
 		case "limit":
-			f.Limit = r.limit(key, v)
+			f.Limit, err = parseLimit(v)
 		}
+		r.note(key, err)
 	})
-	return f, r.problem()
+	return f, r.faults
 }
 
 // events is the filter of the list of events.
-func (r *reading) events() (relay.EventFilter, *problem.Problem) {
+func (r *reading) events() (relay.EventFilter, []problem.Fault) {
 	f := relay.EventFilter{Limit: defaultLimit}
 	r.each(func(key, v string) {
+		var err error
 		switch key {
 		case "key":
 			f.Key = v
@@ -171,21 +205,19 @@ func (r *reading) events() (relay.EventFilter, *problem.Problem) {
 		case "type":
 			f.Type = v
 		case "level":
-			level, ok := relay.ParseLevel(v)
-			if f.Level = level; !ok {
-				r.fault(key, "%q is no level; write info, success, warn or error", v)
-			}
+			f.Level, err = parseLevel(v)
 		case "since":
-			f.Since = r.time(key, v)
+			f.Since, err = parseTime(v)
 		case "until":
-			f.Until = r.time(key, v)
+			f.Until, err = parseTime(v)
 		case "cursor":
 			f.Before = r.cursor(key, v)
 		case "limit":
-			f.Limit = r.limit(key, v)
+			f.Limit, err = parseLimit(v)
 		}
+		r.note(key, err)
 	})
-	return f, r.problem()
+	return f, r.faults
 }
 
 func join(states []relay.State) string {

@@ -43,23 +43,32 @@ type Replayed struct {
 
 // Explanation is the answer of GET /v1/events/{id}/explain.
 type Explanation struct {
-	ID           string          `json:"id"`
-	Key          string          `json:"key"`
-	Source       string          `json:"source"`
-	Type         string          `json:"type"`
-	Level        relay.Level     `json:"level"`
-	Title        string          `json:"title"`
-	Created      time.Time       `json:"created"`
+	ID      string      `json:"id"`
+	Key     string      `json:"key"`
+	Source  string      `json:"source"`
+	Type    string      `json:"type"`
+	Level   relay.Level `json:"level"`
+	Title   string      `json:"title"`
+	Created relay.Time  `json:"created"`
+	// Own says what an event of relay's own is, which it sends to one destination
+	// whatever the configuration says: test or alert. Empty: somebody posted it.
+	Own          string          `json:"own"`
 	Config       ExplainedConfig `json:"config"`
-	Destinations []Considered    `json:"destinations"`
+	Destinations []Considered    `json:"destinations"` // of an event of relay's own only those that got it
 }
+
+// What events of relay's own are.
+const (
+	OwnTest  = "test"
+	OwnAlert = "alert"
+)
 
 // ExplainedConfig is the configuration whose reasons an explanation tells: that
 // which runs.
 type ExplainedConfig struct {
-	Revision string    `json:"revision"`
-	Loaded   time.Time `json:"loaded"`
-	Newer    bool      `json:"newer"` // than the event, which perhaps another one routed
+	Revision string     `json:"revision"`
+	Loaded   relay.Time `json:"loaded"`
+	Newer    bool       `json:"newer"` // than the event, which perhaps another one routed
 }
 
 // Considered is a destination in an explanation, with what it got.
@@ -118,34 +127,22 @@ type replayOptions struct{ dry, progress bool }
 
 // readReplay reads {"destination", "state", …, "dry_run", "progress"}.
 func readReplay(w http.ResponseWriter, r *http.Request) (f relay.DeliveryFilter, o replayOptions, p *problem.Problem) {
-	var in map[string]json.RawMessage
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&in); err != nil && !errors.Is(err, io.EOF) {
-		return f, o, problem.New(http.StatusBadRequest, "the body is not what is taken here: "+err.Error())
-	}
 	read := &reading{values: url.Values{}, known: replayFilters, prefix: "$."}
-	for key, raw := range in {
-		var to any
-		text := ""
-		switch key {
-		case "dry_run":
-			to = &o.dry
-		case "progress":
-			to = &o.progress
-		default:
-			to = &text
-		}
-		if json.Unmarshal(raw, to) != nil {
-			kind := "a string"
-			if to != any(&text) {
-				kind = "true or false"
-			}
-			read.fault(key, "is not %s", kind)
-		} else if to == any(&text) {
-			read.values.Set(key, text)
+	known := fields{"dry_run": flag(&o.dry), "progress": flag(&o.progress)}
+	for _, key := range replayFilters {
+		known[key] = func(value json.RawMessage, path string) []problem.Fault {
+			var s string
+			faults := text(&s)(value, path)
+			read.values.Set(key, s)
+			return faults
 		}
 	}
-	f, p = read.deliveries()
-	if p == nil && strings.Join(used(read.values), "") == "" {
+	faults, p := readFields(w, r, maxBody, known)
+	if p != nil {
+		return f, o, p
+	}
+	f, more := read.deliveries()
+	if p = refuse(append(faults, more...)); p == nil && strings.Join(used(read.values), "") == "" {
 		p = problem.New(http.StatusBadRequest, "name at least one filter: "+strings.Join(replayFilters, ", "))
 	}
 	return f, o, p
@@ -161,6 +158,9 @@ func used(v url.Values) (all []string) {
 
 // ReplayEvent is the handler of POST /v1/events/{id}/replay.
 func (d *Door) ReplayEvent(w http.ResponseWriter, r *http.Request) {
+	if !readBody(w, r, maxBody, nil) {
+		return
+	}
 	id := r.PathValue("id")
 	rows, err := d.Operations.ReplayEvent(r.Context(), id)
 	if errors.Is(err, relay.ErrUnfinished) {
@@ -190,20 +190,20 @@ func (d *Door) Explain(w http.ResponseWriter, r *http.Request) {
 
 // Purge is the handler of POST /v1/events/purge.
 func (d *Door) Purge(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		Recipient string `json:"recipient"`
-	}
-	if !readBody(w, r, &in) {
-		return
-	}
+	who := ""
 	const shortest = 3 // less is no email, phone or id
-	if in.Recipient = strings.TrimSpace(in.Recipient); len(in.Recipient) < shortest {
-		problem.New(http.StatusBadRequest, "say who is to be forgotten",
-			problem.Fault{Path: "$.recipient", Message: "is not the email, phone or id of a person"}).Write(w)
+	faults, p := readFields(w, r, maxBody, fields{"recipient": text(&who)})
+	who = strings.TrimSpace(who)
+	faults = unless(len(who) >= shortest, faults, "$.recipient", "is not the email, phone or id of a person")
+	if p == nil {
+		p = refuse(faults)
+	}
+	if p != nil {
+		p.Write(w)
 		return
 	}
 	noDeadline(w)
-	done, err := d.Operations.Purge(r.Context(), in.Recipient)
+	done, err := d.Operations.Purge(r.Context(), who)
 	if err != nil {
 		d.fail(w, err, "")
 		return
@@ -213,6 +213,9 @@ func (d *Door) Purge(w http.ResponseWriter, r *http.Request) {
 
 // Backup is the handler of POST /v1/store/backup: a copy of the store's database.
 func (d *Door) Backup(w http.ResponseWriter, r *http.Request) {
+	if !readBody(w, r, maxBody, nil) {
+		return
+	}
 	noDeadline(w)
 	copied, size, err := d.Operations.Backup(r.Context())
 	if err != nil {

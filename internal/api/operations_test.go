@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -77,15 +78,7 @@ func TestBadOperations(t *testing.T) {
 		{"POST /v1/replay", 400, name},
 		{`POST /v1/replay {"dry_run":true}`, 400, name},
 		{`POST /v1/replay {"destination":""}`, 400, name},
-		{`POST /v1/replay {"destination":1,"dry_run":"yes","until":"soon","limit":"3","Type":"x"}`, 400, "the filter has faults\n$.destination is not a string\n$.dry_run is not true or false\n" +
-			"$.Type is not known; filter by destination, state, type, event, recipient, q, since, until\n$.limit is not known; filter by destination, state, type, event, recipient, q, since, until\n" +
-			`$.until "soon" is not RFC 3339, such as 2026-11-21T08:00:00Z`},
-		{`POST /v1/replay {"state":"lost"}`, 400, "the filter has faults\n" + `$.state "lost" is no state; write one of pending, sending, held, delivered, skipped, dead, expired`},
-		{`POST /v1/replay []`, 400, "the body is not what is taken here: json: cannot unmarshal array into Go value of type map[string]json.RawMessage"},
 		{"POST /v1/events/event-1/replay", 409, "event event-1 has deliveries that are not over yet; only what is over can be replayed"},
-		{"POST /v1/events/purge", 400, "say who is to be forgotten\n$.recipient is not the email, phone or id of a person"},
-		{`POST /v1/events/purge {"recipient":" a "}`, 400, "say who is to be forgotten\n$.recipient is not the email, phone or id of a person"},
-		{`POST /v1/events/purge {"email":"ann@example.com"}`, 400, `the body is not what is taken here: json: unknown field "email"`},
 		{"POST /v1/store/backup", 500, "the request failed; relay's log says why"},
 		{"GET /v1/events?state=dead", 400, "the query has faults\n?state is not known; filter by key, source, type, level, since, until, cursor, limit"},
 		{"GET /v1/events?level=loud", 400, "the query has faults\n?level \"loud\" is no level; write info, success, warn or error"},
@@ -138,5 +131,74 @@ func TestEventsList(t *testing.T) {
 		if got := d.ask("GET /v1/events"+query, 200); got != want {
 			t.Errorf("%s: got  %s\nwant %s", query, got, want)
 		}
+	}
+}
+
+// TestBadBodies: every fault of a body is named with its place, in relay's words,
+// whatever is asked for.
+func TestBadBodies(t *testing.T) {
+	d := newDesk(t)
+	d.append("x", "team")
+	d.door.Reload = func(context.Context) (any, error) { t.Error("it was reloaded"); return nil, nil }
+	const (
+		replay = "it takes destination, dry_run, event, progress, q, recipient, since, state, type, until"
+		nobody = "$.recipient is not the email, phone or id of a person"
+	)
+	for _, test := range []struct {
+		target string
+		faults []string
+	}{
+		{`POST /v1/destinations/team/test {"to":5,"type":7,"x":1}`, []string{"$.to is not a string", "$.type is not a string", "$.x is no key of this request; it takes to, type"}},
+		{`POST /v1/destinations/team/test {"to":"a","to":"b","To":"c"}`, []string{"$.to stands twice", "$.To is no key of this request; it takes to, type"}},
+		{`POST /v1/destinations/team/test 7`, []string{"$ is not an object"}},
+		{`POST /v1/destinations/team/pause {"part":"both","a b":1}`, []string{`$.part "both" is no part of a destination; write channel or direct`, `$["a b"] is no key of this request; it takes part`}},
+		{`POST /v1/destinations/team/resume {"part":["direct"]}`, []string{"$.part is not a string"}},
+		{`POST /v1/deliveries/x/replay {"x":1}`, []string{"$.x is no key of this request; it takes none"}},
+		{`POST /v1/events/event-1/replay {"x":1}`, []string{"$.x is no key of this request; it takes none"}},
+		{`POST /v1/reload {"x":1}`, []string{"$.x is no key of this request; it takes none"}},
+		{`POST /v1/store/backup {"x":1}`, []string{"$.x is no key of this request; it takes none"}},
+		{`POST /v1/replay {"destination":1,"dry_run":"yes","until":"soon","limit":"3","Type":"x"}`, []string{"$.destination is not a string", "$.dry_run is not true or false",
+			"$.limit is no key of this request; " + replay, "$.Type is no key of this request; " + replay, `$.until "soon" is not RFC 3339, such as 2026-11-21T08:00:00Z`}},
+		{`POST /v1/replay {"state":"dead","destination":"team","state":"delivered"}`, []string{"$.state stands twice"}},
+		{`POST /v1/replay {"foo":1}`, []string{"$.foo is no key of this request; " + replay}},
+		{`POST /v1/replay {"state":"lost"}`, []string{`$.state "lost" is no state; write one of pending, sending, held, delivered, skipped, dead, expired`}},
+		{`POST /v1/replay []`, []string{"$ is not an object"}},
+		{`POST /v1/events/purge`, []string{nobody}},
+		{`POST /v1/events/purge {"recipient":" a "}`, []string{nobody}},
+		{`POST /v1/events/purge {"email":"ann@example.com"}`, []string{"$.email is no key of this request; it takes recipient", nobody}},
+		{`POST /v1/events/purge {"recipient":["ann@example.com"]}`, []string{"$.recipient is not a string"}},
+		{`POST /v1/preview {"destination":1,"event":{},"kind":"x","recipient":{}}`, []string{"$.destination is not a string",
+			"$.kind is no key of this request; it takes destination, event, recipient, type", "$.recipient is not a string"}},
+		{`POST /v1/config/diff`, []string{"$.salt is required", "$.parts is required"}},
+		{`POST /v1/config/diff {"salt":null,"parts":{}}`, []string{"$.salt is required"}},
+		{`POST /v1/config/diff {"salt":"?","parts":{"server":{"listen":1,"listen":"00"},"store":7},"templates":false}`, []string{"$.salt is not base64",
+			"$.parts.server.listen is not a string", "$.parts.server.listen stands twice", "$.parts.store is not an object", "$.templates is not a string"}},
+	} {
+		t.Run(test.target, func(t *testing.T) {
+			d.TB = t
+			first := "nothing was done: " + test.faults[0]
+			if n := len(test.faults); n > 1 {
+				first = fmt.Sprintf("nothing was done: %d faults, the first is %s", n, test.faults[0])
+			}
+			if got, want := d.refused(test.target, 400), first+"\n"+strings.Join(test.faults, "\n"); got != want {
+				t.Errorf("got  %q\nwant %q", got, want)
+			}
+		})
+	}
+	d.TB = t
+	for _, target := range []string{"/v1/destinations/team/test", "/v1/destinations/team/pause", "/v1/deliveries/x/replay", "/v1/events/event-1/replay",
+		"/v1/replay", "/v1/events/purge", "/v1/reload", "/v1/store/backup"} {
+		if got := d.refused("POST "+target+` {"type":"`+strings.Repeat("x", 2<<20)+`"}`, 413); got != "the body is larger than 65536 bytes" {
+			t.Errorf("%s: got %q", target, got)
+		}
+		if got := d.refused("POST "+target+` {"type":"x"} {}`, 400); got != "malformed JSON at byte 14: invalid character '{' after top-level value" {
+			t.Errorf("%s: got %q", target, got)
+		}
+	}
+	if got, want := d.ask(`POST /v1/config/diff {"salt":"AAE=","parts":{"server":{"listen":"00"}}}`, 200), `{"salt":"AAE=","parts":{"server":{"listen":"00"}},"templates":""}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := d.list(""); len(got.Deliveries) != 1 {
+		t.Errorf("there are %d deliveries", len(got.Deliveries))
 	}
 }

@@ -2,11 +2,9 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/relay-sidecar/relay"
-	"github.com/relay-sidecar/relay/internal/problem"
 )
 
 // Preview is the body of POST /v1/preview.
@@ -41,17 +39,13 @@ type Previewed struct {
 // ShowPreview is the handler of POST /v1/preview.
 func (d *Door) ShowPreview(w http.ResponseWriter, r *http.Request) {
 	var in Preview
-	if !readUpTo(w, r, d.MaxBody()+maxBody, &in) {
+	if !readBody(w, r, d.MaxBody()+maxBody, fields{"destination": text(&in.Destination), "event": raw(&in.Event), "type": text(&in.Type), "recipient": text(&in.Recipient)}) {
 		return
 	}
 	out, err := d.Destinations.Preview(r.Context(), in)
-	var p *problem.Problem
-	switch {
-	case errors.As(err, &p):
-		p.Write(w)
-	case err != nil:
+	if err != nil {
 		d.fail(w, err, "")
-	default:
-		write(w, out)
+		return
 	}
+	write(w, out)
 }

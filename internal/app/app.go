@@ -95,6 +95,10 @@ type App struct {
 	listeners  []net.Listener
 	server     *http.Server
 
+	// patience is how long a start and a reload wait for a plugin; 0: as long as
+	// it may take.
+	patience time.Duration
+
 	current atomic.Pointer[snapshot]
 	ready   atomic.Bool // events are accepted
 	// diskFull is when an event was last refused for want of room, in Unix
@@ -107,13 +111,14 @@ type App struct {
 	refused *refusal
 	said    string          // the last refusal that was logged
 	missing []relay.Problem // the templates whose lack was logged
+	warned  []relay.Problem // the warnings of the configuration that runs
 }
 
 // New builds a relay: it checks the configuration, opens the store, starts the
 // plugins and listens. An error that is a config.Problems names every fault of
 // relay.yaml.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{o: o, masker: &relay.Masker{}, started: time.Now()}
+	a := &App{o: o, masker: &relay.Masker{}, started: time.Now(), patience: askPatience}
 	// Third parties are asked once it is known that this relay owns the store:
 	// their processes run from its directory.
 	cfg, warnings, err := a.loadConfig(ctx, false)
@@ -139,6 +144,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	a.storeDir = cfg.Store.Path
 	a.removeCopies()
+	a.watcher = watch.New(watch.Options{Poll: cfg.Watch.Poll, Logger: a.logger})
 	a.host, err = pluginhost.New(pluginhost.Options{
 		Executable: o.Executable, Dir: socketDir(cfg.Store.Path), Logger: a.logger, Mask: a.masker.Mask,
 		Copies: filepath.Join(cfg.Store.Path, "plugins"), Accept: acceptable,
@@ -155,9 +161,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			return nil, err
 		}
 	}
-	for _, w := range warnings {
-		a.logger.Warn("configuration", "warning", w.Error())
-	}
+	a.warn(warnings)
 	a.child = a.host.Scripts()
 	a.scripts = scripts.NewClient(a.child)
 	a.trials = newTrials(a.host)
@@ -177,7 +181,6 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		Store: a.store, Sender: a, Logger: a.logger, Drain: cfg.Server.Shutdown, Now: clock.Now, Waited: a.metrics.Waited,
 	})
 	a.guard = guard.New(guardRules(cfg.Config))
-	a.watcher = watch.New(watch.Options{Poll: cfg.Watch.Poll, Logger: a.logger})
 	if err := a.listen(cfg.Server); err != nil {
 		return nil, err
 	}

@@ -18,9 +18,10 @@ import (
 )
 
 // Check judges a configuration and its templates as New would, without opening
-// the store or listening; online it asks the vendors about the credentials for
-// direct messages, too. An error that is a config.Problems names every fault.
-func Check(ctx context.Context, o Options, online bool) (checked *Checked, warnings []relay.Problem, err error) {
+// the store or listening. With asked it asks the vendors about the credentials
+// for direct messages, too, and calls it with each answer as it comes. An error
+// that is a config.Problems names every fault.
+func Check(ctx context.Context, o Options, asked func(Asked)) (checked *Checked, warnings []relay.Problem, err error) {
 	dir, err := os.MkdirTemp("", "relay-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a directory for plugins: %w", err)
@@ -48,8 +49,8 @@ func Check(ctx context.Context, o Options, online bool) (checked *Checked, warni
 		return nil, warnings, fmt.Errorf("load templates: %w", err)
 	}
 	faults := config.Problems(TemplateProblems(cfg.Config, set))
-	if online {
-		more, refused := a.probe(ctx, cfg)
+	if asked != nil {
+		more, refused := a.probe(ctx, cfg, asked)
 		warnings, faults = append(warnings, more...), append(faults, refused...)
 	}
 	if len(faults) > 0 {
@@ -60,7 +61,7 @@ func Check(ctx context.Context, o Options, online bool) (checked *Checked, warni
 
 // everyFault is a refusal with what third parties' plugins find, too.
 func everyFault(ctx context.Context, o Options, err error) error {
-	if _, _, more := Check(ctx, o, false); more != nil && errors.As(more, new(config.Problems)) {
+	if _, _, more := Check(ctx, o, nil); more != nil && errors.As(more, new(config.Problems)) {
 		return more
 	}
 	return err
@@ -69,9 +70,25 @@ func everyFault(ctx context.Context, o Options, err error) error {
 // probeTimeout bounds what one vendor is asked.
 const probeTimeout = 30 * time.Second
 
+// What came of asking a vendor whether credentials work.
+const (
+	AskedGood    = "good"
+	AskedRefused = "refused"
+	AskedUnknown = "not known" // the vendor could not be reached, or does not say
+	AskedNobody  = "not asked" // the provider has no way to ask
+)
+
+// Asked is what a vendor says about credentials.
+type Asked struct {
+	Entry    string `json:"entry"`
+	Provider string `json:"provider"`
+	Outcome  string `json:"outcome"`
+	Detail   string `json:"detail"` // why it is not good; no secret is in it
+}
+
 // probe asks the vendors about the credentials that direct messages use, each
 // of them once.
-func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.Problem) {
+func (a *App) probe(ctx context.Context, cfg loaded, say func(Asked)) (warnings, faults []relay.Problem) {
 	providers := map[string]plugin.Provider{}
 	for _, p := range a.o.Providers {
 		providers[p.Describe().Name] = p
@@ -88,20 +105,32 @@ func (a *App) probe(ctx context.Context, cfg loaded) (warnings, faults []relay.P
 			continue
 		}
 		asked[account.id] = true
+		answer := Asked{Entry: d.Entry, Provider: d.Use, Outcome: AskedGood}
 		prober := cfg.catalogue.open(d, cfg.Entries[d.Entry]).prober
 		if prober == nil {
+			answer.Outcome, answer.Detail = AskedNobody, "its provider has no way to ask"
+			say(answer)
 			continue
 		}
+		var words []string
 		bounded, cancel := context.WithTimeout(ctx, probeTimeout)
 		for _, p := range prober.Probe(bounded) {
 			problem := cfg.Problem(d.Name, p.Provider, p.Pointer, strings.Join(strings.Fields(p.Message), " ")) // a vendor's words may have lines
-			if p.Warning {
-				warnings = append(warnings, problem)
-			} else {
+			words = append(words, problem.Message)
+			switch {
+			case !p.Warning:
+				answer.Outcome = AskedRefused
 				faults = append(faults, problem)
+			case answer.Outcome == AskedGood:
+				answer.Outcome = AskedUnknown
+				fallthrough
+			default:
+				warnings = append(warnings, problem)
 			}
 		}
 		cancel()
+		answer.Detail = strings.Join(words, "; ")
+		say(answer)
 	}
 	return warnings, faults
 }

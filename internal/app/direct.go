@@ -56,6 +56,18 @@ func (s *snapshot) who(c relay.Claimed) (p relay.Person) {
 	return s.cfg.people.Complete(p, event.Source)
 }
 
+// lookAgain has a recipient looked up anew of whom it was kept that nobody was
+// found: an operator sends again because that may have changed.
+func (a *App) lookAgain(destination, recipient string) {
+	now := a.current.Load()
+	d := now.destinations[destination]
+	var p relay.Person
+	if d == nil || d.account == nil || json.Unmarshal([]byte(recipient), &p) != nil {
+		return
+	}
+	a.identities.LookAgain(d.account.id, d.account.matchBy, now.cfg.people.Complete(p, ""))
+}
+
 // userID is the id that relay.yaml or the event gives a person at a
 // destination's provider: under the name of its entry, or of the provider.
 func (d *destination) userID(p relay.Person) string {
@@ -102,7 +114,7 @@ func (a *App) resolve(now *snapshot, d *destination, all []relay.Claimed, alone 
 			open, indexes = append(open, p), append(indexes, i)
 			continue
 		}
-		m := &relay.Match{User: id, By: "id", At: time.Now().UTC()}
+		m := &relay.Match{User: id, By: "id", At: relay.Time{Time: time.Now()}}
 		if known := now.cfg.people.Find(p, ""); known != nil && (known.IDs[d.Entry] == id || known.IDs[d.Use] == id) {
 			m.By = "people"
 		}
@@ -126,7 +138,7 @@ func (a *App) resolve(now *snapshot, d *destination, all []relay.Claimed, alone 
 			out[i].Report = r.Report
 			continue
 		}
-		out[i].Match = &relay.Match{User: r.User, By: r.By, Cached: r.Cached, At: time.Now().UTC(), Steps: r.Steps}
+		out[i].Match = &relay.Match{User: r.User, By: r.By, Cached: r.Cached, At: relay.Time{Time: time.Now()}, Steps: r.Steps}
 	}
 	return out
 }
@@ -184,7 +196,7 @@ func (a *App) personal(now *snapshot, d *destination, c relay.Claimed, out *plug
 // else by now, so the next message to the person looks again.
 func (a *App) forgetRefused(d *destination, user string, done func(relay.Report)) func(relay.Report) {
 	return func(r relay.Report) {
-		if r.Verdict == relay.RecipientRefused {
+		if r.Verdict == relay.RecipientRefused || r.Verdict == relay.Unmatched {
 			a.identities.Forget(d.account.id, user)
 		}
 		done(r)

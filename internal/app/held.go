@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/config"
 )
 
 // held is something that keeps deliveries from going on: the pause of a
@@ -23,7 +24,7 @@ type held struct {
 	Kind         string     `json:"kind"` // paused, unavailable or full
 	Part         relay.Part `json:"part"`
 	Reason       string     `json:"reason"`
-	Since        time.Time  `json:"since"`
+	Since        relay.Time `json:"since"`
 }
 
 // The kinds of held. The shipped template knows them.
@@ -62,7 +63,7 @@ func (a *App) watchHeld(ctx context.Context) error {
 			}
 			continue
 		}
-		long := slices.DeleteFunc(all, func(h held) bool { return now.Sub(h.Since) < after })
+		long := slices.DeleteFunc(all, func(h held) bool { return now.Sub(h.Since.Time) < after })
 		a.held.Store(&long)
 		lasting := map[string]bool{}
 		for _, h := range long {
@@ -80,17 +81,19 @@ func (a *App) whatIsHeld(ctx context.Context, full map[string]time.Time, now tim
 		return nil, err
 	}
 	var all []held
+	current := a.current.Load()
 	for _, p := range pauses {
-		if !a.configured(p.Destination) {
+		i := slices.IndexFunc(current.cfg.Destinations, func(d config.Destination) bool { return d.Name == p.Destination })
+		if i < 0 {
 			continue
 		}
-		h := held{[]string{p.Destination}, kindPaused, p.Part, p.Reason, p.Since}
+		h := held{[]string{p.Destination}, kindPaused, p.Part, p.Reason, relay.Time{Time: p.Since}}
 		if p.Unavailable {
-			h.Kind = kindUnavailable
+			h.Kind, h.Reason = kindUnavailable, cmp.Or(current.unavailable(current.cfg.Destinations[i]), p.Reason)
 		}
 		// Direct messages are paused by account: several lanes, one pause.
 		same := slices.IndexFunc(all, func(o held) bool {
-			return p.Part == relay.PartDirect && o.Part == p.Part && o.Since.Equal(p.Since) && o.Reason == p.Reason
+			return p.Part == relay.PartDirect && o.Part == p.Part && o.Since.Equal(p.Since) && o.Reason == h.Reason
 		})
 		if same < 0 {
 			all = append(all, h)
@@ -112,7 +115,7 @@ func (a *App) whatIsHeld(ctx context.Context, full map[string]time.Time, now tim
 			delete(full, name)
 			continue
 		}
-		all = append(all, held{[]string{name}, kindFull, relay.PartChannel, "backlog full", since.UTC()})
+		all = append(all, held{[]string{name}, kindFull, relay.PartChannel, "backlog full", relay.Time{Time: since}})
 	}
 	slices.SortFunc(all, func(x, y held) int { return cmp.Compare(x.key(), y.key()) })
 	return all, nil

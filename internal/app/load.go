@@ -73,6 +73,7 @@ func (c *catalogue) options() config.Options {
 // loadConfig reads relay.yaml, which the providers judge with the rest of it.
 func (a *App) loadConfig(ctx context.Context, strict bool) (loaded, []relay.Problem, error) {
 	c := newCatalogue(ctx, a.o.Providers, a.host, strict)
+	c.patience = a.patience
 	cfg, warnings, err := config.Load(a.o.Config, c.options())
 	a.hide(cfg.Secrets) // also of a refused one: its faults are logged
 	out := loaded{Config: cfg, catalogue: c, windows: map[string][]delivery.Window{}, direct: map[string]account{}, unknown: map[string]bool{}}

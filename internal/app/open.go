@@ -20,8 +20,20 @@ type opened struct {
 	problems, directProblems []plugin.Problem
 }
 
-// open has a provider judge one destination's settings.
+// open has a provider judge one destination's settings, once.
 func (c *catalogue) open(d config.Destination, e config.Entry) opened {
+	o, known := c.opened[d.Name]
+	switch {
+	case !known:
+		o = c.judge(d, e)
+		c.opened[d.Name] = o
+	case o.unknown:
+		o = guessed(d, e) // more is known of the destination by now
+	}
+	return o
+}
+
+func (c *catalogue) judge(d config.Destination, e config.Entry) opened {
 	description, _ := c.describe(d.Use)
 	masker := &relay.Masker{}
 	masker.Add(relay.SecretsIn(description.ProviderSchema, e.Settings)...)
@@ -79,12 +91,22 @@ func (c *catalogue) openHere(d config.Destination, e config.Entry, masker *relay
 // openThere asks a third party's process.
 func (c *catalogue) openThere(d config.Destination, e config.Entry) (o opened) {
 	asked := c.third[d.Use]
-	resp, err := asked.Check(c.ctx, []*pluginpb.Settings{{
+	ctx, cancel := bounded(c.ctx, c.patience)
+	defer cancel()
+	if c.late[d.Use] {
+		cancel()
+	}
+	resp, err := asked.Check(ctx, []*pluginpb.Settings{{
 		Revision: "check", Destination: d.Name, Entry: e.Name, Provider: e.Settings, Target: d.Settings,
 	}})
 	if err != nil {
+		c.late[d.Use] = ctx.Err() != nil
+		words := heldWords
+		if c.strict {
+			words = ""
+		}
 		o = guessed(d, e)
-		o.problems = []plugin.Problem{{Message: err.Error() + heldWords, Warning: true}}
+		o.problems = []plugin.Problem{{Message: "plugin unavailable: " + err.Error() + words, Warning: !c.strict}}
 		return o
 	}
 	usable := true

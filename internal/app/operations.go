@@ -12,6 +12,7 @@ import (
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/api"
 	"github.com/relay-sidecar/relay/internal/store"
+	"github.com/relay-sidecar/relay/templates"
 )
 
 // Replay makes a new delivery of what a finished one was about, with today's
@@ -21,8 +22,12 @@ func (a *App) Replay(ctx context.Context, id string) (relay.Delivery, error) {
 	if err != nil {
 		return relay.Delivery{}, err
 	}
+	row, err := a.store.Delivery(ctx, made)
+	if err == nil {
+		a.lookAgain(row.Destination, string(row.Recipient))
+	}
 	a.engine.Wake(lane)
-	return a.store.Delivery(ctx, made)
+	return row, err
 }
 
 // ReplayAll replays what a filter selects now, in the order of acceptance and in
@@ -86,8 +91,8 @@ func (a *App) Explain(ctx context.Context, id string) (api.Explanation, error) {
 	}
 	now, said := a.current.Load(), eventOf(e)
 	out := api.Explanation{
-		ID: e.ID, Key: e.Key, Source: e.Source, Type: said.Type, Level: said.Level, Title: said.Title, Created: e.Created,
-		Config: api.ExplainedConfig{Revision: now.cfg.Revision, Loaded: now.since.UTC(), Newer: now.since.After(e.Created)},
+		ID: e.ID, Key: e.Key, Source: e.Source, Type: said.Type, Level: said.Level, Title: said.Title, Created: relay.Time{Time: e.Created}, Own: ownEvent(e, said),
+		Config: api.ExplainedConfig{Revision: now.cfg.Revision, Loaded: relay.Time{Time: now.since}, Newer: now.since.After(e.Created)},
 	}
 	got := map[string][]relay.Delivery{}
 	for _, row := range e.Deliveries {
@@ -104,6 +109,12 @@ func (a *App) Explain(ctx context.Context, id string) (api.Explanation, error) {
 		got[d.Destination] = append(got[d.Destination], d)
 	}
 	for _, r := range now.routes.Explain(said.Type, e.Body) {
+		if out.Own != "" {
+			if got[r.Destination] == nil {
+				continue // nobody asked it
+			}
+			r.Takes, r.Why = true, ownWords[out.Own]
+		}
 		out.Destinations = append(out.Destinations, api.Considered{
 			Name: r.Destination, Provider: r.Provider, Configured: true, Takes: r.Takes, Reason: r.Why, Deliveries: notNil(got[r.Destination]),
 		})
@@ -119,6 +130,28 @@ func (a *App) Explain(ctx context.Context, id string) (api.Explanation, error) {
 	}
 	out.Destinations = notNil(out.Destinations)
 	return out, nil
+}
+
+// ownWords say why a destination got an event of relay's own.
+var ownWords = map[string]string{
+	api.OwnTest:  "a test, which relay destinations test sends to one destination, whatever its events and match say",
+	api.OwnAlert: "an alert, which relay sends to alerts.destination, whatever its events and match say",
+}
+
+// ownEvent says what an event of relay's own is; empty: somebody posted it. An
+// app may call itself relay, too.
+func ownEvent(e relay.StoredEvent, said relay.Event) string {
+	switch {
+	case e.Source != testSource:
+		return ""
+	case said.Type == relay.TypeDestinationPaused: // nobody else may post it
+		return api.OwnAlert
+	}
+	var of relay.Event
+	if sample, ok := templates.Sample(said.Type); !ok || e.Key != "" || json.Unmarshal(sample, &of) != nil || of.Title != said.Title {
+		return ""
+	}
+	return api.OwnTest
 }
 
 // Purge forgets a person on disk and in memory.

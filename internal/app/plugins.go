@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/pluginhost"
@@ -25,21 +26,25 @@ import (
 // catalogue is who answers for each provider during one load of relay.yaml:
 // built-in ones in relay's own process, those of third parties in theirs.
 type catalogue struct {
-	ctx     context.Context
-	builtIn map[string]plugin.Provider
-	host    *pluginhost.Host // nil: third parties are not asked, and nothing is said about that
-	strict  bool             // what cannot be asked is a fault, and every one that is named is asked
+	ctx      context.Context
+	builtIn  map[string]plugin.Provider
+	host     *pluginhost.Host // nil: third parties are not asked, and nothing is said about that
+	patience time.Duration    // how long the plugins of third parties are waited for; 0: as long as they may take
+	strict   bool             // what cannot be asked is a fault, and every one that is named is asked
 
 	sources map[string]pluginhost.Source // how the processes start, by provider; those that are missing start as built-in ones
 	third   map[string]*pluginhost.Asked // third parties' plugins; nil: it cannot be asked
 	failed  map[string]error             // why not
-	unused  []pluginhost.Status          // files of the plugins directory that nothing needs
+
+	opened map[string]opened // what was said of each destination: it is asked once
+	late   map[string]bool   // providers that let a question about settings wait: nobody waits for the next one
 }
 
 func newCatalogue(ctx context.Context, providers []plugin.Provider, host *pluginhost.Host, strict bool) *catalogue {
 	c := &catalogue{
 		ctx: ctx, builtIn: map[string]plugin.Provider{}, host: host, strict: strict,
 		sources: map[string]pluginhost.Source{}, third: map[string]*pluginhost.Asked{}, failed: map[string]error{},
+		opened: map[string]opened{}, late: map[string]bool{},
 	}
 	for _, p := range providers {
 		c.builtIn[p.Describe().Name] = p
@@ -79,6 +84,11 @@ func (c *catalogue) revision() string {
 		}
 		fmt.Fprintln(&all)
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.opened)) {
+		if c.opened[name].unknown {
+			fmt.Fprintf(&all, "unknown %s\n", name)
+		}
+	}
 	return all.String()
 }
 
@@ -100,6 +110,10 @@ func schemas(d plugin.Description) config.Schemas {
 }
 
 const (
+	// askPatience is how long a start and a reload wait for plugins: for who they
+	// are, then for what they make of settings, then for them to take these. A
+	// good one needs some tenths of a second; the door stays closed meanwhile.
+	askPatience  = 1500 * time.Millisecond
 	pluginPrefix = "relay-plugin-"
 	// heldWords end what is said of a plugin that cannot be asked.
 	heldWords = "; its settings are not checked, and its destinations are held until it runs"
@@ -109,13 +123,16 @@ var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
 // find looks for the plugins that a file names, and asks them.
 func (c *catalogue) find(in config.Plugins) config.Found {
-	found := config.Found{Schemas: map[string]config.Schemas{}}
+	found := config.Found{Schemas: map[string]config.Schemas{}, Absent: map[string]string{}}
 	remark := func(warning bool, keys []string, format string, args ...any) {
 		found.Remarks = append(found.Remarks, config.Remark{Keys: keys, Message: fmt.Sprintf(format, args...), Warning: warning})
 	}
-	files, strange := pluginFiles(in.Dir)
-	for _, words := range strange {
-		remark(true, []string{"plugins"}, "%s", words)
+	files, strange, err := pluginFiles(in.Dir)
+	if err != nil {
+		remark(true, []string{"plugins"}, "%v", err)
+	}
+	for _, s := range strange {
+		remark(true, []string{"plugins"}, "%s %s", s.Origin, s.Error)
 	}
 	var ask []string
 	for _, p := range in.Named {
@@ -129,7 +146,7 @@ func (c *catalogue) find(in config.Plugins) config.Found {
 			s = commandSource(p, in.File)
 		case builtIn:
 			if inDir {
-				remark(true, []string{"plugins"}, "%s is not used: %s is a built-in provider; to replace it, set providers.%[2]s.command", file, p.Name)
+				remark(true, []string{"plugins"}, "%s %s", file, builtInWords(p.Name))
 			}
 			if p.SHA256 != "" {
 				remark(false, at("sha256"), "%s is built into relay; a checksum pins a plugin of a third party", p.Name)
@@ -137,6 +154,9 @@ func (c *catalogue) find(in config.Plugins) config.Found {
 		case inDir:
 			s = pluginhost.Source{Name: p.Name, Origin: file, File: file, Dir: filepath.Dir(in.File)}
 		default:
+			if in.Dir != "" && pluginName.MatchString(p.Name) {
+				found.Absent[p.Name] = filepath.Join(in.Dir, pluginPrefix+p.Name)
+			}
 			continue // the configuration says that there is no such provider
 		}
 		s.SHA256, s.AutoMTLS, s.Memory = p.SHA256, p.AutoMTLS, p.Memory
@@ -152,8 +172,9 @@ func (c *catalogue) find(in config.Plugins) config.Found {
 		}
 		c.third[p.Name] = nil
 		switch {
-		case !pluginName.MatchString(p.Name) || p.Name == pluginhost.ScriptsName:
-			remark(false, []string{"providers", p.Name}, "%q cannot be the name of a provider; it is made of lower case letters, digits and -, and is not %s", p.Name, pluginhost.ScriptsName)
+		case p.Name == pluginhost.ScriptsName:
+			remark(false, []string{"providers", p.Name}, "%q cannot be the name of a provider; relay's own plugin for scripts has it", p.Name)
+		case !pluginName.MatchString(p.Name): // which is a fault of the configuration
 		case c.host != nil && (p.Wanted || c.strict):
 			ask = append(ask, p.Name)
 		}
@@ -181,7 +202,6 @@ func (c *catalogue) find(in config.Plugins) config.Found {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		c.unused = append(c.unused, pluginhost.Status{Name: name, Origin: files[name], State: pluginhost.StateUnused})
 		if _, builtIn := c.builtIn[name]; !builtIn {
 			found.Schemas[name] = config.Schemas{Unknown: true}
 		}
@@ -189,14 +209,25 @@ func (c *catalogue) find(in config.Plugins) config.Found {
 	return found
 }
 
+// bounded is ctx with an end after so much patience; 0: with none.
+func bounded(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	if patience == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, patience)
+}
+
 // ask asks plugins who they are, side by side: one that hangs must not make the
-// others wait.
+// others wait, nor whoever loads the configuration for longer than it has
+// patience. Who answers later is taken up then.
 func (c *catalogue) ask(names []string) {
+	ctx, cancel := bounded(c.ctx, c.patience)
+	defer cancel()
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, name := range names {
 		all.Go(func() {
-			asked, err := c.host.Ask(c.ctx, c.sources[name])
+			asked, err := c.host.Ask(ctx, c.sources[name])
 			mu.Lock()
 			defer mu.Unlock()
 			c.third[name] = asked
@@ -208,33 +239,43 @@ func (c *catalogue) ask(names []string) {
 	all.Wait()
 }
 
+// builtInWords are about a file of the plugins directory that has the name of a
+// built-in provider.
+func builtInWords(name string) string {
+	return fmt.Sprintf("is not used: %s is a built-in provider; to replace it, set providers.%[1]s.command", name)
+}
+
 // pluginFiles lists the executables of the plugins directory by provider, and
-// says what is strange there. Names come from the directory itself: what
-// relay.yaml calls a provider never becomes a path.
-func pluginFiles(dir string) (files map[string]string, strange []string) {
+// those that can be none. Names come from the directory itself: what relay.yaml
+// calls a provider never becomes a path.
+func pluginFiles(dir string) (files map[string]string, strange []pluginhost.Status, err error) {
 	files = map[string]string{}
 	if dir == "" {
-		return files, nil
+		return files, nil, nil
 	}
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return files, []string{"there is no directory " + dir}
+		return files, nil, fmt.Errorf("there is no directory %s", dir)
 	case err != nil:
-		return files, []string{fmt.Sprintf("%s cannot be read: %v", dir, errors.Unwrap(err))}
+		return files, nil, fmt.Errorf("%s cannot be read: %w", dir, errors.Unwrap(err))
 	}
 	for _, e := range entries {
 		name, ok := strings.CutPrefix(e.Name(), pluginPrefix)
 		if !ok {
 			continue
 		}
+		path := filepath.Join(dir, e.Name())
 		if !pluginName.MatchString(name) {
-			strange = append(strange, fmt.Sprintf("%s is not used: a provider's name is made of lower case letters, digits and -; rename the file", filepath.Join(dir, e.Name())))
+			strange = append(strange, pluginhost.Status{
+				Name: name, Origin: path, State: pluginhost.StateUnused,
+				Error: "is not used: a provider's name is made of lower case letters, digits and -; rename the file",
+			})
 			continue
 		}
-		files[name] = filepath.Join(dir, e.Name())
+		files[name] = path
 	}
-	return files, strange
+	return files, strange, nil
 }
 
 // commandSource is what a command of relay.yaml starts.
@@ -282,25 +323,39 @@ func acceptable(d pluginhost.Description, settings []*pluginpb.Settings) error {
 }
 
 // plugins lists every plugin that there is: those that run, and those that
-// nothing needs.
+// nothing needs, as the directory holds them now.
 func (a *App) plugins() any {
 	all := a.pluginStatus()
-	known := map[string]bool{}
-	for _, s := range all {
-		known[s.Name] = true
+	running := slices.Clone(all)
+	runs := func(name, origin string) bool {
+		return slices.ContainsFunc(running, func(s pluginhost.Status) bool { return s.Name == name && (origin == "" || s.Origin == origin) })
 	}
-	more := slices.Clone(a.current.Load().cfg.catalogue.unused)
+	builtIn := map[string]bool{}
 	for _, p := range a.o.Providers {
 		d := p.Describe()
-		more = append(more, pluginhost.Status{Name: d.Name, Origin: pluginhost.BuiltIn("").Origin, Version: d.Version, State: pluginhost.StateUnused})
-	}
-	for _, s := range more {
-		if !known[s.Name] {
-			known[s.Name] = true
-			all = append(all, s)
+		builtIn[d.Name] = true
+		if !runs(d.Name, "") { // from wherever: a command may replace it
+			all = append(all, pluginhost.Status{Name: d.Name, Origin: pluginhost.BuiltIn("").Origin, Version: d.Version, State: pluginhost.StateUnused})
 		}
 	}
-	slices.SortFunc(all, func(x, y pluginhost.Status) int { return cmp.Compare(x.Name, y.Name) })
+	files, strange, err := pluginFiles(a.current.Load().cfg.Plugins)
+	if err != nil {
+		a.logger.Debug("plugins cannot be listed", "error", err) // a warning of each load
+	}
+	all = append(all, strange...)
+	for name, path := range files {
+		if runs(name, path) {
+			continue
+		}
+		s := pluginhost.Status{Name: name, Origin: path, State: pluginhost.StateUnused}
+		if builtIn[name] {
+			s.Error = builtInWords(name)
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(x, y pluginhost.Status) int {
+		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Origin, y.Origin))
+	})
 	return struct {
 		Plugins []pluginhost.Status `json:"plugins"`
 	}{all}

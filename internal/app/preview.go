@@ -35,16 +35,14 @@ func (a *App) Preview(ctx context.Context, in api.Preview) (api.Previewed, error
 }
 
 func (a *App) preview(ctx context.Context, now *snapshot, in api.Preview) (out api.Previewed, err error) {
-	d, err := now.previewed(in.Destination)
-	if err != nil {
-		return out, err
+	d, unknown := now.previewed(in.Destination)
+	var to relay.NewDelivery
+	var unreachable error
+	if unknown == nil {
+		to, unreachable = now.addressee(d, in.Recipient, "$.recipient")
 	}
-	to, err := now.addressee(d, in.Recipient, "$.recipient")
-	if err != nil {
-		return out, err
-	}
-	e, err := previewOf(in, to.Recipient, time.Now())
-	if err != nil {
+	e, bad := previewOf(in, to.Recipient, time.Now())
+	if err := together(unknown, unreachable, bad); err != nil {
 		return out, err
 	}
 	if to.Recipient != "" {
@@ -100,6 +98,32 @@ func (s *snapshot) previewed(name string) (config.Destination, error) {
 		refusal.Reason = "name the destination; there are " + strings.Join(names, ", ")
 	}
 	return config.Destination{}, refusal
+}
+
+// together is what is wrong with a request: the only error, or one that names
+// the faults of all.
+func together(errs ...error) error {
+	var faults []problem.Fault
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	for _, err := range errs {
+		var no *api.Refusal
+		var p *problem.Problem
+		switch {
+		case len(errs) == 1:
+			return err
+		case errors.As(err, &no) && no.Path == "": // about no part of the request
+			return err
+		case errors.As(err, &no):
+			p = no.Problem()
+		case !errors.As(err, &p) || len(p.Errors) == 0:
+			return err
+		}
+		faults = append(faults, p.Errors...)
+	}
+	if p := problem.Refuse("nothing was done", faults); p != nil {
+		return p
+	}
+	return nil
 }
 
 // previewOf is the event of a preview: the one that was given, which has to

@@ -19,7 +19,7 @@ import (
 // refusal is the last configuration that was not taken.
 type refusal struct {
 	Revision string          `json:"revision"`
-	At       time.Time       `json:"at"`
+	At       relay.Time      `json:"at"`
 	Problems []relay.Problem `json:"problems"`
 }
 
@@ -80,16 +80,24 @@ func (a *App) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.warn(warnings)
 	if cfg.Revision != running.cfg.Revision {
-		for _, w := range warnings {
-			a.logger.Warn("configuration", "warning", w.Error())
-		}
 		a.level.Set(logLevel(cfg.Log.Level))
 		added, removed := compareDestinations(running.cfg.Config, cfg.Config)
 		a.logger.Info("configuration reloaded", "revision", cfg.Revision, "destinations", len(cfg.Destinations), "added", added, "removed", removed)
 	}
 	a.logMissingTemplates()
 	return nil
+}
+
+// warn logs the warnings of a configuration, each as long as it lasts once.
+func (a *App) warn(warnings []relay.Problem) {
+	for _, w := range warnings {
+		if !slices.Contains(a.warned, w) {
+			a.logger.Warn("configuration", "warning", w.Error())
+		}
+	}
+	a.warned = warnings
 }
 
 // compareDestinations names those that come and those that go.
@@ -107,7 +115,7 @@ func compareDestinations(running, next *config.Config) (added, removed []string)
 
 // refuse remembers and logs a refusal, each once.
 func (a *App) refuse(cfg *config.Config, err error) {
-	a.refused = &refusal{Revision: cfg.Revision, At: time.Now(), Problems: problemsOf(cfg, err)}
+	a.refused = &refusal{Revision: cfg.Revision, At: relay.Time{Time: time.Now()}, Problems: problemsOf(cfg, err)}
 	if words := err.Error(); words != a.said {
 		a.said = words
 		for _, p := range a.refused.Problems {

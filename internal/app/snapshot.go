@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/relay-sidecar/relay"
@@ -114,14 +115,25 @@ func (a *App) build(cfg loaded, set *scripts.Set, wanted func(config.Destination
 	return next, setups
 }
 
-// apply tells providers what deliveries will name.
+// apply tells providers what deliveries will name, side by side. One that is
+// slow to learn it keeps nobody waiting: it gets nothing until it has.
 func (a *App) apply(ctx context.Context, cfg loaded, setups map[string]*pluginhost.Setup) {
+	var all sync.WaitGroup
+	defer all.Wait()
 	for name, setup := range setups {
-		// One that cannot be told is started anew with the setup; its
-		// deliveries wait for that.
-		if _, err := a.host.Use(cfg.catalogue.source(name)).Apply(ctx, *setup); err != nil {
-			a.logger.Warn("plugin did not take its settings and is started anew", "plugin", name, "error", err)
-		}
+		all.Go(func() {
+			ctx, cancel := bounded(ctx, a.patience)
+			defer cancel()
+			_, err := a.host.Use(cfg.catalogue.source(name)).Apply(ctx, *setup)
+			switch {
+			case errors.Is(err, pluginhost.ErrLate):
+				a.logger.Warn("plugin is slow to take its settings", "plugin", name, "error", err)
+			case err != nil:
+				// One that cannot be told is started anew with the setup; its
+				// deliveries wait for that.
+				a.logger.Warn("plugin is started anew", "plugin", name, "error", err)
+			}
+		})
 	}
 }
 
@@ -168,15 +180,16 @@ func (a *App) Append(ctx context.Context, events []relay.Accepted) ([]relay.Appe
 }
 
 // Source is what serves a source: what relay.yaml says of it, and a script that
-// it names or that has its name.
+// it names or that has its name. A source whose script never was good is there,
+// and cannot be used.
 func (a *App) Source(name string) (intake.Source, bool) {
 	now := a.current.Load()
-	s := now.cfg.Sources[name]
+	s, configured := now.cfg.Sources[name]
 	out := intake.Source{Script: now.templates.Source(cmp.Or(s.Script, name)), Settings: s.Settings}
 	if len(s.Recipients) > 0 {
 		out.Recipients, _ = json.Marshal(persons(s.Recipients)) // strings
 	}
-	return out, out.Script != nil
+	return out, configured || out.Script != nil || now.templates.BrokenSource(name)
 }
 
 // persons are recipients of relay.yaml as events have them.

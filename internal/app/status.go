@@ -17,10 +17,10 @@ import (
 // status is the body of GET /v1/status.
 func (a *App) status() any {
 	type configState struct {
-		File     string    `json:"file"` // absolute
-		Revision string    `json:"revision"`
-		Loaded   time.Time `json:"loaded"`
-		Refused  *refusal  `json:"refused"`
+		File     string     `json:"file"` // absolute
+		Revision string     `json:"revision"`
+		Loaded   relay.Time `json:"loaded"`
+		Refused  *refusal   `json:"refused"`
 	}
 	type templateState struct {
 		Revision string          `json:"revision"`
@@ -36,13 +36,13 @@ func (a *App) status() any {
 	a.mu.Unlock()
 	return struct {
 		Version   string              `json:"version"`
-		Started   time.Time           `json:"started"`
+		Started   relay.Time          `json:"started"`
 		Config    configState         `json:"config"`
 		Templates templateState       `json:"templates"`
 		Plugins   []pluginhost.Status `json:"plugins"`
 	}{
-		Version: a.o.Version, Started: a.started.UTC(),
-		Config:    configState{file, now.cfg.Revision, now.since.UTC(), refused},
+		Version: a.o.Version, Started: relay.Time{Time: a.started},
+		Config:    configState{file, now.cfg.Revision, relay.Time{Time: now.since}, refused},
 		Templates: templateState{now.templates.Revision, notNil(slices.Concat(TemplateProblems(now.cfg.Config, now.templates), a.faults.problems(time.Now())))},
 		Plugins:   a.pluginStatus(),
 	}
@@ -137,7 +137,7 @@ func (a *App) Destinations(ctx context.Context) ([]api.Destination, error) {
 		}
 		for _, b := range backlogs {
 			if b.Destination == d.Name && b.Pending > 0 {
-				row.Pending, row.OldestPending = b.Pending, &b.Oldest
+				row.Pending, row.OldestPending = b.Pending, &relay.Time{Time: b.Oldest}
 			}
 		}
 		all = append(all, row)
@@ -159,9 +159,9 @@ func (a *App) removed(ctx context.Context, now *snapshot, backlogs []relay.Backl
 		if i < 0 || a.configured(b.Destination) {
 			continue
 		}
-		until := removals[i].Since.Add(now.cfg.Store.RemovedGrace)
+		until := relay.Time{Time: removals[i].Since.Add(now.cfg.Store.RemovedGrace)}
 		all = append(all, api.Destination{
-			Name: b.Destination, State: "removed", Reason: removals[i].Reason, Pending: b.Pending, OldestPending: &b.Oldest, Until: &until,
+			Name: b.Destination, State: "removed", Reason: removals[i].Reason, Pending: b.Pending, OldestPending: &relay.Time{Time: b.Oldest}, Until: &until,
 		})
 	}
 	return all, nil

@@ -39,19 +39,17 @@ func (a *App) Test(ctx context.Context, name string, t api.Test) (relay.Delivery
 		return relay.Delivery{}, relay.ErrNotFound
 	}
 	d := now.cfg.Destinations[i]
-	wanted, err := now.addressee(d, t.To, "$.to")
-	if err != nil {
-		return relay.Delivery{}, err
-	}
+	wanted, unreachable := now.addressee(d, t.To, "$.to")
 	id, err := uuid.NewV7()
 	if err != nil {
 		return relay.Delivery{}, fmt.Errorf("make an event's id: %w", err)
 	}
-	e, err := sampleEvent(cmp.Or(t.Type, relay.TypeTest), wanted.Recipient, id.String(), time.Now())
-	if err != nil {
+	e, bad := sampleEvent(cmp.Or(t.Type, relay.TypeTest), wanted.Recipient, id.String(), time.Now())
+	if err := together(unreachable, bad); err != nil {
 		return relay.Delivery{}, err
 	}
 	e.Deliveries = []relay.NewDelivery{wanted}
+	a.lookAgain(name, wanted.Recipient)
 	if _, err := a.Append(ctx, []relay.Accepted{e}); err != nil {
 		return relay.Delivery{}, err
 	}

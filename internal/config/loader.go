@@ -39,6 +39,7 @@ type loader struct {
 	problems []relay.Problem
 	warnings []relay.Problem
 
+	absent  map[string]string  // executables of plugins that there are not, by provider
 	schema  schema             // what the file has to fit
 	read    map[string]content // by absolute path
 	env     map[string]string  // what was asked of the environment → what it answered

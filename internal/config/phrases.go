@@ -84,6 +84,9 @@ func (l *loader) notOneOf(n *node, want []any) string {
 	}
 	list := strings.Join(allowed, ", ")
 	what := n.views.word("x-relay-what")
+	if what != "" {
+		what += l.lacking(n.text)
+	}
 	nearest := ""
 	if shown(n) {
 		nearest = suggest(n.text, allowed)

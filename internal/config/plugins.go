@@ -36,6 +36,9 @@ type Found struct {
 	// Options.Provider: a plugin may replace a built-in provider.
 	Schemas map[string]Schemas
 	Remarks []Remark
+	// Absent are the executables that would be providers which the file names and
+	// which there are not, by name.
+	Absent map[string]string
 }
 
 // Remark is a fault or a warning about a plugin, at a key of the file.
@@ -60,6 +63,8 @@ func (l *loader) plugins(root *node) {
 		in.Dir = l.absolute(n.text)
 	}
 	found := l.o.Plugins(in)
+	l.absent = found.Absent
+	l.o.Providers = slices.Clone(l.o.Providers)
 	builtIn := l.o.Provider
 	l.o.Provider = func(name string) (Schemas, bool) {
 		if s, ok := found.Schemas[name]; ok {
@@ -67,7 +72,11 @@ func (l *loader) plugins(root *node) {
 		}
 		return builtIn(name)
 	}
-	l.o.Providers = slices.Concat(l.o.Providers, slices.Sorted(maps.Keys(found.Schemas)))
+	for name := range found.Schemas {
+		if providerName.MatchString(name) { // else the rules say that it is no name
+			l.o.Providers = append(l.o.Providers, name)
+		}
+	}
 	slices.Sort(l.o.Providers)
 	l.o.Providers = slices.Compact(l.o.Providers)
 	places := &Config{File: l.path, index: positions(root)}
@@ -80,6 +89,14 @@ func (l *loader) plugins(root *node) {
 			l.problems = append(l.problems, p)
 		}
 	}
+}
+
+// lacking says which executable would make a provider of a name; empty: none would.
+func (l *loader) lacking(provider string) string {
+	if path := l.absent[provider]; path != "" {
+		return ", and there is no executable " + path
+	}
+	return ""
 }
 
 // named reads what has to be known before the file can be judged, and leaves

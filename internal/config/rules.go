@@ -90,9 +90,14 @@ func (l *loader) entries(root *node) {
 		if n.fields["use"] != nil {
 			continue // the schema knows what may stand there
 		}
-		if _, ok := l.o.Provider(name); !ok {
+		_, ok := l.o.Provider(name)
+		switch {
+		case slices.ContainsFunc(l.problems, func(p relay.Problem) bool { return p.Path == n.path }): // it is no name at all
+		case ok && !providerName.MatchString(name):
+			l.problem(n.key, n.path, "%q cannot be the name of a provider; it is made of lower case letters, digits and -", name)
+		case !ok:
 			known := slices.Sorted(slices.Values(l.o.Providers))
-			l.problem(n.key, n.path, "there is no provider %q; say with use: which one of %s it is%s, or with command: what starts its plugin", name, strings.Join(known, ", "), suggest(name, known))
+			l.problem(n.key, n.path, "there is no provider %q%s; say with use: which one of %s it is%s, or with command: what starts its plugin", name, l.lacking(name), strings.Join(known, ", "), suggest(name, known))
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (l *loader) merge(root *node) schema {
 	uses := entriesOf(root)
 	known := slices.Clone(l.o.Providers)
 	for _, use := range uses {
-		if _, ok := l.o.Provider(use); ok {
+		if _, ok := l.o.Provider(use); ok && providerName.MatchString(use) {
 			known = append(known, use)
 		}
 	}

@@ -61,8 +61,11 @@ func decide(d Destination, r reported, strikes int, now time.Time, random func()
 	// Only time in which relay could try counts: not how long the delivery was
 	// due and had to wait for a rate, a pause or a free slot.
 	left := d.RetryFor - (now.Sub(r.Created) - r.Waited)
-	if left <= 0 || r.RetryAfter > 0 && wait > left {
+	switch {
+	case left <= 0:
 		return final(relay.StateExpired, fmt.Sprintf("gave up after %s: %s", d.RetryFor, r.Error))
+	case r.RetryAfter > 0 && wait > left:
+		return final(relay.StateExpired, fmt.Sprintf("the vendor asks to wait %s, beyond retry.for %s: %s", wait, d.RetryFor, r.Error))
 	}
 	return retry(now.Add(min(wait, left)))
 }
@@ -80,7 +83,7 @@ func backoff(attempt int, random func() float64) time.Duration {
 // attempt is the log's account of a report.
 func attempt(r reported) *relay.Attempt {
 	a := &relay.Attempt{
-		Attempt: r.Claimed.Attempt, Started: r.started, DurationMS: r.ended.Sub(r.started).Milliseconds(),
+		Attempt: r.Claimed.Attempt, Started: relay.Time{Time: r.started}, DurationMS: r.ended.Sub(r.started).Milliseconds(),
 		Template: r.Template, TemplateRevision: r.TemplateRevision, TemplateError: r.TemplateError,
 		Message: r.Message, Steps: r.Steps, Request: r.Request, Response: r.Response,
 		Verdict: r.Verdict, Lost: r.Lost, Resent: r.Resent, Resend: r.Report.Resend, Receipt: r.Receipt, Error: r.Error,

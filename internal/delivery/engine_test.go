@@ -217,7 +217,7 @@ func TestVerdictsAndWhatFollows(t *testing.T) {
 		{"retried until it expires", relay.Report{Verdict: relay.Temporary, Error: "busy"},
 			func(d *delivery.Destination) { d.RetryFor = time.Minute }, relay.StateExpired, "gave up after 1m0s: busy", 3600},
 		{"a wait beyond the end expires", relay.Report{Verdict: relay.Temporary, Error: "busy", RetryAfter: 48 * time.Hour},
-			func(d *delivery.Destination) { d.RetryFor = time.Hour }, relay.StateExpired, "gave up after 1h0m0s: busy", 1},
+			func(d *delivery.Destination) { d.RetryFor = time.Hour }, relay.StateExpired, "the vendor asks to wait 24h0m0s, beyond retry.for 1h0m0s: busy", 1},
 		{"outcome unknown", relay.Report{Verdict: relay.Ambiguous, Error: "reset"}, nil, relay.StateDead,
 			"outcome unknown after 3 ambiguous attempts: reset", 60},
 		{"an outcome that the vendor knows again", relay.Report{Verdict: relay.Ambiguous, Error: "reset", DedupFor: time.Hour}, nil,

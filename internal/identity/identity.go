@@ -9,6 +9,7 @@ package identity
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -204,7 +205,8 @@ func (d *Directory) lookUp(ctx context.Context, account, by string, people []rel
 		if v, ok := d.get(k); ok {
 			out[i] = answered{Answer{User: v.user}, true}
 			if v.user == "" {
-				out[i].Report = relay.Report{Verdict: relay.Unmatched, Error: "there was no such person by " + by + " a while ago"}
+				out[i].Report = relay.Report{Verdict: relay.Unmatched, Error: fmt.Sprintf("there was no such person by %s, and the provider is asked again only after %s; "+
+					"relay destinations test --to, or a replay of this delivery, asks at once", by, v.until.UTC().Format(time.RFC3339))}
 			}
 			continue
 		}
@@ -260,6 +262,22 @@ func (d *Directory) settle(account, by string, people []relay.Person, answers []
 	}
 	d.mu.Unlock()
 	d.save(keep)
+}
+
+// LookAgain drops that nobody was found for a person: somebody wants to know it
+// now.
+func (d *Directory) LookAgain(account string, matchBy []string, p relay.Person) {
+	var gone []relay.Identity
+	d.mu.Lock()
+	for _, by := range matchBy {
+		k := key{account, by, d.value(by, p)}
+		if v, ok := d.known[k]; ok && v.user == "" {
+			delete(d.known, k)
+			gone = append(gone, relay.Identity{Account: account, By: by, Value: k.value}) // ended long ago
+		}
+	}
+	d.mu.Unlock()
+	d.save(gone)
 }
 
 // Forget drops what leads to a user: the provider says that there is no way to

@@ -12,9 +12,9 @@ import (
 	"github.com/relay-sidecar/relay/internal/problem"
 )
 
-// fromHeaders makes the JSON form of a CloudEvent in binary mode.
-func fromHeaders(h http.Header, body []byte) ([]byte, *problem.Problem) {
-	var faults []problem.Fault
+// fromHeaders makes the JSON form of a CloudEvent in binary mode, without the
+// headers that have faults.
+func fromHeaders(h http.Header, body []byte) (event []byte, faults []problem.Fault, p *problem.Problem) {
 	var o object
 	var names []string
 	for name := range h {
@@ -40,19 +40,19 @@ func fromHeaders(h http.Header, body []byte) ([]byte, *problem.Problem) {
 	if kind != "" {
 		o.put("datacontenttype", quote(kind))
 	}
-	malformed := check(body)
+	malformed := problem.CheckJSON(body)
 	switch {
 	case len(body) == 0:
 	case malformed == nil && isJSON(kind):
 		o.put("data", bytes.TrimSpace(body))
 	case kind != "" && isJSON(kind):
-		return nil, problem.New(http.StatusBadRequest, malformed.Error())
+		return nil, nil, problem.New(http.StatusBadRequest, malformed.Error())
 	case utf8.Valid(body):
 		o.put("data", quote(string(body)))
 	default:
 		o.put("data_base64", quote(base64.StdEncoding.EncodeToString(body)))
 	}
-	return o.json(), refuse(faults)
+	return o.json(), faults, nil
 }
 
 // decodeHeader undoes the quoting and the one round of percent-encoding that

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"mime"
@@ -75,33 +76,34 @@ func isJSON(contentType string) bool {
 // decodeCloudEvents is decode for CloudEvents. Each is turned into an event of
 // relay's own, which is checked like any other.
 func decodeCloudEvents(m mode, h http.Header, body []byte, o options) (events []relay.Accepted, array bool, p *problem.Problem) {
+	var faults []problem.Fault // of all of them
 	if m == binary {
-		if body, p = fromHeaders(h, body); p != nil {
+		if body, faults, p = fromHeaders(h, body); p != nil {
 			return nil, false, p
 		}
-	} else if err := check(body); err != nil {
+	} else if err := problem.CheckJSON(body); err != nil {
 		return nil, false, problem.New(http.StatusBadRequest, err.Error())
 	}
 	body = bytes.TrimSpace(body)
 	one := func(raw []byte, path string) (relay.Accepted, []problem.Fault) {
 		event, faults := fromCloudEvent(raw, path)
-		if len(faults) > 0 {
+		if event == nil {
 			return relay.Accepted{}, faults
 		}
-		return decodeEvent(event, path, o)
+		e, more := decodeEvent(event, path, o)
+		return e, withFaults(faults, more)
 	}
 	switch {
 	case m == batched && body[0] != '[':
 		return nil, true, refuse([]problem.Fault{{Path: "$", Message: "is no batch: it is not an array of CloudEvents"}})
 	case m != batched:
-		e, faults := one(body, place(false, 0))
-		return []relay.Accepted{e}, false, refuse(faults)
+		e, more := one(body, place(false, 0))
+		return []relay.Accepted{e}, false, refuse(withFaults(faults, more))
 	}
 	raw := elements(body)
 	if len(raw) > maxEvents {
 		return nil, true, refuse([]problem.Fault{tooMany(len(raw))})
 	}
-	var faults []problem.Fault
 	for i, element := range raw {
 		e, more := one(element, place(true, i))
 		events, faults = append(events, e), append(faults, more...)
@@ -109,9 +111,23 @@ func decodeCloudEvents(m mode, h http.Header, body []byte, o options) (events []
 	return events, true, refuse(faults)
 }
 
+// withFaults adds what the event is refused for. Of one attribute the first
+// fault counts: what follows from it says nothing new.
+func withFaults(faults, more []problem.Fault) []problem.Fault {
+	named := len(faults)
+	for _, f := range more {
+		if !slices.ContainsFunc(faults[:named], func(g problem.Fault) bool { return g.Path == f.Path }) {
+			faults = append(faults, f)
+		}
+	}
+	return faults
+}
+
 // fromCloudEvent turns a CloudEvent in its JSON form into an event: id, source,
 // type and time are its attributes, what an event has beside them may stand in
-// data, and everything else goes under the event's own data.
+// data, and everything else goes under the event's own data. Where there are
+// faults the event is made of what is good, so that its own come with them; it
+// is nil where nothing is.
 func fromCloudEvent(raw []byte, path string) ([]byte, []problem.Fault) {
 	r := &reader{path: path}
 	if raw[0] != '{' {
@@ -145,7 +161,7 @@ func fromCloudEvent(raw []byte, path string) ([]byte, []problem.Fault) {
 		return ""
 	}
 	if v := text("specversion", true); v != "" && v != "1.0" {
-		r.fault(".specversion", "is %q; relay takes 1.0", cut(v))
+		r.fault(".specversion", "is %q; relay takes 1.0", problem.Cut(v))
 	}
 	id, source, kind := text("id", true), text("source", true), text("type", true)
 	subject, at, contentType := text("subject", false), text("time", false), text("datacontenttype", false)
@@ -157,12 +173,9 @@ func fromCloudEvent(raw []byte, path string) ([]byte, []problem.Fault) {
 			r.fault(".data_base64", "stands beside data")
 		case err != nil:
 			r.fault(".data_base64", "is not base64")
-		case isJSON(contentType) && check(decoded) == nil:
+		case isJSON(contentType) && problem.CheckJSON(decoded) == nil:
 			data = withoutHidden(bytes.TrimSpace(decoded))
 		}
-	}
-	if len(r.faults) > 0 {
-		return nil, r.faults
 	}
 
 	r.values[keyID], r.values[keySource] = quote(id), quote(source)
@@ -195,10 +208,7 @@ func fromCloudEvent(raw []byte, path string) ([]byte, []problem.Fault) {
 		r.fields(data, &rest)
 	}
 	if r.values[keyTitle] == nil {
-		title := subject
-		if title == "" {
-			title = kind
-		}
+		title := cmp.Or(subject, kind, clean)
 		if utf8.RuneCountInString(title) > maxTitle {
 			title = string([]rune(title)[:maxTitle])
 		}
@@ -207,7 +217,7 @@ func fromCloudEvent(raw []byte, path string) ([]byte, []problem.Fault) {
 	if len(rest.names) > 0 {
 		r.values[keyData] = rest.json()
 	}
-	return r.canonical(false), nil
+	return r.canonical(false), r.faults
 }
 
 // specified are the attributes that have a meaning of their own; the others are

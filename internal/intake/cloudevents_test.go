@@ -111,6 +111,8 @@ func TestCloudEventsBinary(t *testing.T) {
 	bad := func(body string, headers ...string) answer { return d.post(body, append(head, headers...)...) }
 	bad("", "ce-subject: %FF").refused(400, "$.subject the ce-subject header is not UTF-8")
 	bad("{", "Content-Type: application/json").refused(400)
+	d.post("", "ce-specversion: 1.0", "ce-id: %FF", "ce-source: /s", "ce-subject: %FF", "ce-time: x").refused(400, "$.id the ce-id header is not UTF-8",
+		"$.subject the ce-subject header is not UTF-8", "$.type is required", `$.time "x" is not RFC 3339, such as 2026-11-21T08:00:00Z`)
 	if p := bad("{}", "Content-Type: application/json; charset=latin1").refused(http.StatusUnsupportedMediaType); p.Detail != `charset "latin1" is not taken; JSON is UTF-8` {
 		t.Errorf("got %q", p.Detail)
 	}
@@ -131,6 +133,14 @@ func TestBadCloudEvents(t *testing.T) {
 		{"Empty", `{"specversion":"1.0","id":"","source":"","type":""}`, []string{"$.id is required", "$.source is required", "$.type is required"}},
 		{"WrongTypes", `{"specversion":1.0,"id":7,"source":{},"type":[],"subject":1,"time":2}`, []string{"$.specversion is not a string",
 			"$.id is not a string", "$.source is not a string", "$.type is not a string", "$.subject is not a string", "$.time is not a string"}},
+		{"EmptyAndBad", `{"specversion":"1.0","id":"","source":"/s","type":"relay.x","time":"x"}`, []string{"$.id is required",
+			`$.type "relay.x" is relay's own: types that begin with relay. are refused`, `$.time "x" is not RFC 3339, such as 2026-11-21T08:00:00Z`}},
+		{"WrongTypeAndBad", strings.Replace(ce(`,"subject":5`), "2026-11-21T08:00:00Z", "x", 1), []string{"$.subject is not a string",
+			`$.time "x" is not RFC 3339, such as 2026-11-21T08:00:00Z`}},
+		{"NoTypeAndLong", `{"id":"` + strings.Repeat("k", 201) + `","source":"/s"}`, []string{"$.specversion is required", "$.type is required",
+			"$.id has 201 bytes, at most 200 are taken"}},
+		{"DeepAndBad", `{"data":{"a":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `},"specversion":"1.0","id":"","source":"/s","type":"t"}`, []string{
+			"$.id is required", "$ nests 72 levels deep, at most 64 are taken"}},
 		{"Twice", ce(`,"id":"other","ext":1,"ext":null`), []string{"$.id stands twice", "$.ext stands twice"}},
 		{"Time", strings.Replace(ce(""), "T08:00:00Z", "", 1), []string{`$.time "2026-11-21" is not RFC 3339, such as 2026-11-21T08:00:00Z`}},
 		{"TwoData", ce(`,"data":1,"data_base64":"AA=="`), []string{"$.data_base64 stands beside data"}},

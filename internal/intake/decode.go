@@ -33,7 +33,7 @@ type options struct {
 
 // decode reads one event or an array of them, and says whether it was an array.
 func decode(body []byte, o options) (events []relay.Accepted, array bool, p *problem.Problem) {
-	if err := check(body); err != nil {
+	if err := problem.CheckJSON(body); err != nil {
 		return nil, false, problem.New(http.StatusBadRequest, err.Error())
 	}
 	body = bytes.TrimSpace(body)
@@ -59,11 +59,11 @@ func Decode(body []byte, path, id string, now time.Time) (relay.Accepted, error)
 	if path == "" {
 		path = place(false, 0)
 	}
-	if err := check(body); err != nil {
+	if err := problem.CheckJSON(body); err != nil {
 		return relay.Accepted{}, problem.New(http.StatusBadRequest, noEvent+": "+err.Error())
 	}
 	e, faults := decodeEvent(bytes.TrimSpace(body), path, options{source: defaultSource, now: now, id: id})
-	if p := refuseAs(noEvent, faults); p != nil {
+	if p := problem.Refuse(noEvent, faults); p != nil {
 		return relay.Accepted{}, p
 	}
 	return e, nil

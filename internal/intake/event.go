@@ -216,7 +216,7 @@ func (r *reader) level() relay.Level {
 	s, _ := r.string(keyLevel)
 	l, ok := relay.ParseLevel(s)
 	if !ok {
-		r.fault(".level", "is %q; write info, success, warn or error", cut(s))
+		r.fault(".level", "is %q; write info, success, warn or error", problem.Cut(s))
 	}
 	r.values[keyLevel] = enclose(string(l)) // in lower case
 	return l
@@ -243,7 +243,7 @@ func (r *reader) time(now time.Time) {
 	if !ok {
 		s = now.UTC().Format("2006-01-02T15:04:05.000Z07:00")
 	} else if _, err := time.Parse(time.RFC3339, s); err != nil || !rfc3339.MatchString(s) {
-		r.fault(".time", "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", cut(s))
+		r.fault(".time", "%q is not RFC 3339, such as 2026-11-21T08:00:00Z", problem.Cut(s))
 	}
 	r.values[keyTime] = enclose(s) // without escapes, which encoding/json does not undo in a time
 }

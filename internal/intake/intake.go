@@ -49,7 +49,7 @@ type Backend interface {
 
 // Source is a door of its own for a sender that has its own words.
 type Source struct {
-	Script     *relay.Program
+	Script     *relay.Program  // nil: there is none that can be used, which is no fault of the sender's
 	Settings   json.RawMessage // a JSON object for the script; nil: none
 	Recipients json.RawMessage // a JSON array of persons who are added to every event; nil: none
 }

@@ -3,10 +3,7 @@ package intake
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"iter"
-	"unicode/utf8"
 
 	"github.com/relay-sidecar/relay"
 )
@@ -14,25 +11,6 @@ import (
 // maxDepth bounds how deep an event may nest; its own object is the first
 // level. Deeper JSON could end the JavaScript engine's process.
 const maxDepth = 64
-
-// check makes sure that the rest of this file sees well-formed JSON only.
-func check(body []byte) error {
-	if !utf8.Valid(body) {
-		return errors.New("the body is not UTF-8")
-	}
-	if bytes.HasPrefix(body, []byte("\uFEFF")) {
-		return errors.New("malformed JSON at byte 1: a byte order mark; send the JSON without it")
-	}
-	if json.Valid(body) {
-		return nil
-	}
-	err := json.Unmarshal(body, new(json.RawMessage)) // only to learn where
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return fmt.Errorf("malformed JSON at byte %d: %s", syntax.Offset, syntax)
-	}
-	return errors.New("malformed JSON")
-}
 
 // survey is how deep a well-formed value nests, and whether there is white
 // space between its parts.
@@ -142,7 +120,7 @@ func unquote(raw []byte) []byte {
 	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
-		return nil // cannot be: check has seen it
+		return nil // cannot be: it was checked
 	}
 	return []byte(s)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -28,10 +29,13 @@ func (d *Door) Sources() http.Handler {
 		switch {
 		case p == nil && !known: // who may not come in learns nothing
 			problem.New(http.StatusNotFound, fmt.Sprintf("there is no source %q", name)).Write(w)
-		case !known:
+		case !known || p != nil && source.Script == nil:
 			p.Write(w)
 		case p != nil:
 			d.answerSource(w, r, source.Script, nil, "", p)
+		case source.Script == nil: // many senders give up for ever at a 404
+			d.Logger.Error("source has no usable script", "source", name)
+			notNow(name).Write(w)
 		default:
 			appended, reason, p := d.convert(w, r, name, source, verify)
 			d.answerSource(w, r, source.Script, appended, reason, p)
@@ -59,12 +63,12 @@ func (d *Door) convert(w http.ResponseWriter, r *http.Request, name string, sour
 	switch {
 	case errors.As(err, &fault):
 		d.Logger.Error("source script failed", "source", name, "error", fault)
-		return nil, "", problem.New(http.StatusBadRequest, fmt.Sprintf("source %s cannot read this body: %s", name, fault))
+		return nil, "", problem.New(http.StatusBadRequest, fmt.Sprintf("source %s cannot read this body: %s", name, forSender(fault)))
 	case err != nil:
 		if r.Context().Err() == nil {
 			d.Logger.Error("source script did not run", "source", name, "error", err)
 		}
-		return nil, "", problem.New(http.StatusServiceUnavailable, fmt.Sprintf("source %s cannot run now; send it again later", name))
+		return nil, "", notNow(name)
 	}
 	events, _, p := decode(converted, options{source: name, key: key, now: now, original: body, empty: true, recipients: source.Recipients})
 	if p != nil {
@@ -78,6 +82,21 @@ func (d *Door) convert(w http.ResponseWriter, r *http.Request, name string, sour
 	}
 	appended, p := d.accept(r.Context(), events, true)
 	return appended, reason, p
+}
+
+// notNow is the answer where the fault is relay's or its operator's.
+func notNow(name string) *problem.Problem {
+	return problem.New(http.StatusServiceUnavailable, fmt.Sprintf("source %s cannot run now; send it again later", name))
+}
+
+// errorClass is how the words of an error in a script begin.
+var errorClass = regexp.MustCompile(`^[A-Za-z]*Error: `)
+
+// forSender is what a script said of a body, in one line. Where the script
+// stands, and in which line it failed, is for relay's log.
+func forSender(fault *relay.TemplateError) string {
+	words, _, _ := strings.Cut(errorClass.ReplaceAllString(fault.Message, ""), "\n")
+	return words
 }
 
 // sourceRequest is what a source script gets. Tokens are not for scripts.

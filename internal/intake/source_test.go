@@ -190,7 +190,9 @@ func TestSourceRefusals(t *testing.T) {
 		faults         []string
 	}{
 		{name: "ScriptFault", err: fmt.Errorf("convert: %w", fault), status: 400,
-			detail: "source app cannot read this body: sources/app.ts:3:5: TypeError: no", log: "source script failed"},
+			detail: "source app cannot read this body: no", log: "sources/app.ts:3:5: TypeError: no"},
+		{name: "ScriptFaultOfManyLines", err: &relay.TemplateError{File: "sources/app.ts", Message: "SyntaxError: bad\n    at sources/app.ts:3:5"}, status: 400,
+			detail: "source app cannot read this body: bad", log: "source script failed"},
 		{name: "ChildUnavailable", err: fmt.Errorf("%w: connection refused to /run/secret.sock", relay.ErrUnavailable), status: 503,
 			detail: "source app cannot run now; send it again later", log: "source script did not run"},
 		{name: "BadEvents", events: `[{"type":"x","title":"t"},{"type":"x"}]`, status: 400,
@@ -225,6 +227,19 @@ func TestSourceUnknown(t *testing.T) {
 	if p := d.send("body").refused(404); p.Detail != `there is no source "app"` {
 		t.Errorf("got %q", p.Detail)
 	}
+}
+
+// TestSourceHasNoScript: that is no fault of the sender's, who is to come again.
+func TestSourceHasNoScript(t *testing.T) {
+	d := newDoor(t, store.Options{})
+	d.sources["app"] = intake.Source{}
+	if p := d.send("body").refused(503); p.Detail != "source app cannot run now; send it again later" || !strings.Contains(d.log.String(), "source has no usable script") {
+		t.Errorf("got %q, log %s", p.Detail, d.log.String())
+	}
+	d.admit = func(*http.Request) (func([]byte) *problem.Problem, *problem.Problem) {
+		return nil, problem.New(http.StatusUnauthorized, "no")
+	}
+	d.send("body").refused(401) // who may not come in learns nothing
 }
 
 // TestSourceAnswers: the script sees what came of its events and has the last
@@ -348,7 +363,7 @@ func TestSourceScripts(t *testing.T) {
 	if e.Source != "bytebase" || string(e.Original) != activity || !strings.Contains(string(e.Body), `"project":{"id":"9007199254740993","name":"demo"}`) {
 		t.Errorf("got %s of source %s", e.Body, e.Source)
 	}
-	if got := send("bytebase", "", "[]"); got.status != 400 || !strings.HasPrefix(got.body, `{"code":400,"message":"source bytebase cannot read this body: sources/bytebase.ts:`) {
+	if got := send("bytebase", "", "[]"); got.status != 400 || !strings.HasPrefix(got.body, `{"code":400,"message":"source bytebase cannot read this body: the body must be a JSON object"}`) {
 		t.Errorf("answered %d %s", got.status, got.body)
 	}
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/relay-sidecar/relay/plugin"
+	"github.com/relay-sidecar/relay/plugin/launch"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
 )
 
@@ -15,11 +16,38 @@ type Description struct {
 	Reaches bool // it has direct messages
 }
 
-// candidate is a process that has described itself and waits for its settings:
-// those that it is judged with may still be refused, and what runs goes on.
+// candidate is a process that is asked before anything depends on it, from its
+// start on: the settings that it is judged with may still be refused, and what
+// runs goes on.
 type candidate struct {
+	source Source
+	cancel context.CancelFunc // ends it while it has not described itself
+	asked  chan struct{}      // closed when it has, or has failed
+
+	// To be read after asked.
 	image   *image
-	session *session
+	session *session // nil: it failed
+	failure error
+}
+
+// ready reports whether the candidate has described itself and runs.
+func (c *candidate) ready() bool {
+	select {
+	case <-c.asked:
+		return c.session != nil && c.session.alive()
+	default:
+		return false
+	}
+}
+
+// usable reports whether the candidate is being started, or runs.
+func (c *candidate) usable() bool {
+	select {
+	case <-c.asked:
+		return c.ready()
+	default:
+		return true
+	}
 }
 
 // Asked is a plugin that answers questions about settings.
@@ -39,10 +67,12 @@ func (a *Asked) Failure() error { return a.failure }
 
 // Ask finds the plugin of a source for questions about settings: the process
 // that runs from it, or else a new one, which [Host.Use] takes over and
-// [Host.Forget] ends. An error says why it cannot be asked.
+// [Host.Forget] ends. An error says why it cannot be asked. When ctx ends before
+// the new one has described itself, it goes on with that, and [Options.OnChange]
+// tells of it once it serves a provider.
 func (h *Host) Ask(ctx context.Context, s Source) (*Asked, error) {
 	h.mu.Lock()
-	p, c := h.providers[s.Name], h.candidates[s.Name]
+	p := h.providers[s.Name]
 	h.mu.Unlock()
 	if p != nil && p.source().same(s) {
 		if running := p.session.Load(); running != nil {
@@ -55,42 +85,62 @@ func (h *Host) Ask(ctx context.Context, s Source) (*Asked, error) {
 		}
 		return nil, p.failure()
 	}
-	if c != nil && c.image.source.same(s) && c.session.alive() {
-		return asked(c.image, c.session), nil
+	c := h.candidate(s)
+	select {
+	case <-c.asked:
+	case <-ctx.Done():
+		return nil, beingStarted(s)
 	}
-	m, err := h.prepare(s)
-	if err != nil {
-		return nil, err
+	if c.session == nil {
+		return nil, c.failure
 	}
-	running, err := h.open(ctx, m)
-	if err != nil {
-		h.discard(m)
-		return nil, err
-	}
+	return asked(c.image, c.session), nil
+}
+
+// candidate is the process to ask of a source, begun where there is none.
+func (h *Host) candidate(s Source) *candidate {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	old := h.candidates[s.Name]
-	h.candidates[s.Name] = &candidate{m, running}
-	h.mu.Unlock()
-	h.dismiss(old)
-	return asked(m, running), nil
+	if old != nil && old.source.same(s) && old.usable() {
+		return old
+	}
+	if old != nil {
+		h.wg.Go(func() { h.dismiss(old) })
+	}
+	c := &candidate{source: s, asked: make(chan struct{})}
+	ctx, cancel := context.WithCancel(h.ctx)
+	c.cancel = cancel
+	h.candidates[s.Name] = c
+	h.wg.Go(func() {
+		defer cancel()
+		defer close(c.asked)
+		if c.image, c.failure = h.prepare(s); c.failure != nil {
+			return
+		}
+		if c.session, c.failure = h.open(ctx, c.image); c.failure != nil {
+			h.discard(c.image)
+		}
+	})
+	return c
 }
 
 func asked(m *image, s *session) *Asked {
 	return &Asked{Description: s.description, Revision: m.digest + " " + s.description.Version, session: s}
 }
 
-// Check asks about settings.
+func beingStarted(s Source) error {
+	return &launch.Error{File: s.said(), What: "is still being started"}
+}
+
+// Check asks about settings. A plugin that has not answered when ctx ends goes
+// on with that; [Options.OnChange] tells when it has, and the answer waits for
+// whoever asks the same then.
 func (a *Asked) Check(ctx context.Context, settings []*pluginpb.Settings) (*pluginpb.CheckResponse, error) {
 	if a.session == nil {
 		return nil, a.failure
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	resp, err := a.session.client.Check(ctx, &pluginpb.CheckRequest{Settings: settings})
-	if err != nil {
-		return nil, fmt.Errorf("plugin %s does not check its settings: %w", a.Name, err)
-	}
-	return resp, nil
+	return a.session.check(ctx, settings)
 }
 
 // Forget ends the processes that were started to be asked and are not used.
@@ -100,32 +150,34 @@ func (h *Host) Forget() {
 	h.candidates = map[string]*candidate{}
 	h.mu.Unlock()
 	for _, c := range all {
-		h.dismiss(c)
+		h.wg.Go(func() { h.dismiss(c) })
 	}
 }
 
+// dismiss ends a candidate that nobody uses, at once while it is being started.
 func (h *Host) dismiss(c *candidate) {
-	if c == nil {
-		return
-	}
-	c.session.end(errNotUsed)
-	h.wg.Go(func() {
+	c.cancel()
+	<-c.asked
+	if c.session != nil {
+		c.session.end(errNotUsed)
 		c.session.close(h.ctx)
 		h.discard(c.image)
-	})
+	}
 }
 
 // open starts an image and has it describe itself.
 func (h *Host) open(ctx context.Context, m *image) (*session, error) {
-	proc, err := h.start(m)
+	proc, err := h.start(ctx, m)
 	if err != nil {
 		return nil, err
 	}
 	s, err := newSession(ctx, m.source, proc, h.o.Logger.With("plugin", m.source.Name))
 	if err != nil {
-		proc.Kill()
+		proc.Abandon()
 		return nil, err
 	}
+	s.image = m
+	s.late = func() { h.o.OnChange(m.source.Name) }
 	if h.o.Accept != nil && !m.source.builtIn() {
 		if err := h.o.Accept(s.description, nil); err != nil {
 			s.end(errNotUsed)

@@ -71,7 +71,8 @@ type Host struct {
 	mu         sync.Mutex // guards the fields below
 	providers  map[string]*Provider
 	candidates map[string]*candidate
-	serial     int // makes socket directories unique
+	copies     map[*image]bool // those that have a private copy
+	serial     int             // makes socket directories unique
 }
 
 // maxSocketPath is what sockaddr_un takes, less the name that go-plugin gives
@@ -114,7 +115,7 @@ func New(o Options) (*Host, error) {
 	if o.Settle == 0 {
 		o.Settle = settle
 	}
-	h := &Host{o: o, parent: r, lifeline: w, providers: map[string]*Provider{}, candidates: map[string]*candidate{}}
+	h := &Host{o: o, parent: r, lifeline: w, providers: map[string]*Provider{}, candidates: map[string]*candidate{}, copies: map[*image]bool{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
 }
@@ -131,16 +132,24 @@ func (h *Host) Use(s Source) *Provider {
 	if p == nil {
 		p = h.newProvider(h.ctx, s, h.o.Logger.With("plugin", s.Name))
 		h.providers[s.Name] = p
-		if c := h.candidates[s.Name]; c != nil && c.image.source.same(s) && c.session.alive() {
-			delete(h.candidates, s.Name)
-			p.first = c // knows no settings yet
-		}
+		p.first = h.take(s)
 		h.wg.Go(p.run)
 		h.wg.Go(p.follow)
 	} else {
 		p.next.Store(&s)
 	}
 	return p
+}
+
+// take is the candidate of a source, for the provider that it is to serve; nil:
+// there is none. It is called with mu held.
+func (h *Host) take(s Source) *candidate {
+	c := h.candidates[s.Name]
+	if c == nil || !c.source.same(s) || !c.usable() {
+		return nil
+	}
+	delete(h.candidates, s.Name)
+	return c
 }
 
 func (h *Host) newProvider(ctx context.Context, s Source, logger *slog.Logger) *Provider {

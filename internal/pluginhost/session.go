@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ const (
 // session is one process from its handshake to its end.
 type session struct {
 	name string
+	file string // what faults are said about
 	proc *launch.Process
 	// description is what the process says of itself.
 	description Description
@@ -54,6 +56,7 @@ type session struct {
 	outgrew atomic.Bool
 
 	image *image // what it was started from; set before it is used
+	late  func() // called when an answer of Check comes that nobody waited for; set before it is used
 
 	known map[string]bool // revisions of programs that the process has; used under Provider.mu
 
@@ -64,8 +67,9 @@ type session struct {
 	lost     int                  // deliveries that the end of the process left unanswered
 	queue    []*pluginpb.Delivery // not yet written to the stream
 	cancels  []uint64
-	wake     chan struct{} // capacity 1: queue or cancels have something
-	idle     chan struct{} // closed when closed and nothing is in flight
+	checks   map[[sha256.Size]byte]*check // under way, or answered when nobody waited any more
+	wake     chan struct{}                // capacity 1: queue or cancels have something
+	idle     chan struct{}                // closed when closed and nothing is in flight
 }
 
 // flight is a delivery that the process has not answered.
@@ -105,9 +109,10 @@ func newSession(ctx context.Context, source Source, proc *launch.Process, logger
 		return nil, fmt.Errorf("open the stream of plugin %s: %w", name, err)
 	}
 	s := &session{
-		name: name, proc: proc, description: description, client: client, stream: stream, cancel: cancel, logger: logger, memory: source.Memory,
+		name: name, file: file, proc: proc, description: description, client: client, stream: stream, cancel: cancel, logger: logger, memory: source.Memory,
 		ended: make(chan struct{}), known: map[string]bool{}, inflight: map[uint64]*flight{},
-		wake: make(chan struct{}, 1), idle: make(chan struct{}),
+		checks: map[[sha256.Size]byte]*check{},
+		wake:   make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	s.wg.Go(s.write)
 	s.wg.Go(s.read)
@@ -165,7 +170,18 @@ func (s *session) learn(ctx context.Context, next, previous Setup) ([]*pluginpb.
 		}
 	}
 	resp, err := s.client.Configure(ctx, configure)
-	return resp.GetProblems(), err
+	return resp.GetProblems(), s.untaken(err)
+}
+
+// untaken is why a process did not take what it was told; nil: it did.
+func (s *session) untaken(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case status.Code(err) == codes.DeadlineExceeded:
+		return fmt.Errorf("plugin %s did not take its settings within %s", s.name, callTimeout)
+	}
+	return fmt.Errorf("plugin %s did not take its settings: %s", s.name, status.Convert(err).Message())
 }
 
 // learnPrograms makes the process know templates.
@@ -185,7 +201,7 @@ func (s *session) learnPrograms(ctx context.Context, programs []*relay.Program) 
 		templates.Templates = append(templates.Templates, plugin.EncodeProgram(program, isNew))
 	}
 	if _, err := s.client.PutTemplates(ctx, templates); err != nil {
-		return err
+		return s.untaken(err)
 	}
 	s.known = listed
 	return nil
@@ -319,13 +335,27 @@ func (s *session) read() {
 			if done == nil {
 				continue
 			}
-			report := plugin.DecodeReport(result.Report)
+			report := s.answered(result.Report)
 			done(report)
 			if e := report.TemplateError; e != nil && e.Fatal {
 				s.spoiled(e)
 			}
 		}
 	}
+}
+
+// answered is the report of a delivery. One that says nothing has words of relay's.
+func (s *session) answered(r *pluginpb.Report) relay.Report {
+	report := plugin.DecodeReport(r)
+	_, known := pluginpb.Verdict_name[int32(r.GetVerdict())]
+	switch {
+	case report.Error != "":
+	case !known:
+		report.Error = fmt.Sprintf("plugin %s answered with the verdict %d, which relay does not know", s.name, r.GetVerdict())
+	case r.GetVerdict() == pluginpb.Verdict_VERDICT_UNSPECIFIED:
+		report.Error = fmt.Sprintf("plugin %s answered without a verdict", s.name)
+	}
+	return report
 }
 
 // spoiled has the process replaced: a render runs on in it that nobody can end.

@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -107,8 +108,7 @@ func (h *Host) prepare(s Source) (*image, error) {
 	var err error
 	switch {
 	case !s.InPlace:
-		m.path, m.sum, err = h.copyOf(s.File)
-		m.pinned = m.path
+		err = h.copyTo(m)
 	case len(s.Scripts) > 0 && s.SHA256 != "":
 		m.pinned = s.Scripts[0]
 		m.sum, err = hashFile(m.pinned, nil)
@@ -125,8 +125,11 @@ func (h *Host) prepare(s Source) (*image, error) {
 		return nil, &launch.Error{File: of, What: fmt.Sprintf("has the checksum %s, and sha256 wants %s", m.sum, s.SHA256),
 			Hint: "if the change is yours, put the new checksum into relay.yaml"}
 	}
-	m.digest, err = s.digest()
-	return m, err
+	if m.digest, err = s.digest(); err != nil {
+		h.discard(m)
+		return nil, err
+	}
+	return m, nil
 }
 
 // intact reports whether what runs is still what was verified.
@@ -138,11 +141,12 @@ func (m *image) intact() bool {
 	return err == nil && sum == m.sum
 }
 
-// copyOf copies an executable into relay's own directory, under a name that its
-// content gives.
-func (h *Host) copyOf(file string) (path, sum string, err error) {
+// copyTo gives an image a copy of its executable in relay's own directory, under
+// a name that its content gives.
+func (h *Host) copyTo(m *image) error {
+	file := m.source.File
 	if err := os.MkdirAll(h.o.Copies, 0o700); err != nil {
-		return "", "", fmt.Errorf("make the directory of plugin copies: %w", err)
+		return fmt.Errorf("make the directory of plugin copies: %w", err)
 	}
 	// While this file is open for writing, a fork elsewhere would inherit it, and
 	// the kernel runs no file that somebody may write ("text file busy").
@@ -150,19 +154,24 @@ func (h *Host) copyOf(file string) (path, sum string, err error) {
 	defer syscall.ForkLock.RUnlock()
 	temp, err := os.CreateTemp(h.o.Copies, ".copy-")
 	if err != nil {
-		return "", "", fmt.Errorf("copy %s: %w", file, err)
+		return fmt.Errorf("copy %s: %w", file, err)
 	}
 	defer os.Remove(temp.Name()) // fails once it is renamed
-	sum, err = hashFile(file, temp)
+	sum, err := hashFile(file, temp)
 	err = errors.Join(err, temp.Chmod(0o700), temp.Close())
 	if err != nil {
-		return "", "", fmt.Errorf("copy %s: %w", file, err)
+		return fmt.Errorf("copy %s: %w", file, err)
 	}
-	path = filepath.Join(h.o.Copies, filepath.Base(file)+"-"+sum[:12])
-	if err := os.Rename(temp.Name(), path); err != nil {
-		return "", "", fmt.Errorf("copy %s: %w", file, err)
+	m.sum = sum
+	m.path = filepath.Join(h.o.Copies, filepath.Base(file)+"-"+sum[:12])
+	m.pinned = m.path
+	h.mu.Lock() // from here on nobody discards another image's copy that is this one, too
+	defer h.mu.Unlock()
+	if err := os.Rename(temp.Name(), m.path); err != nil {
+		return fmt.Errorf("copy %s: %w", file, err)
 	}
-	return path, sum, nil
+	h.copies[m] = true
+	return nil
 }
 
 // maxExecutable is more than any plugin has; a file that grows for ever must
@@ -189,28 +198,31 @@ func hashFile(path string, copy io.Writer) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
-// discard removes the copy of an image that nothing runs from.
+// discard gives an image up, unless a provider starts from it again, and removes
+// its copy where that is no other image's.
 func (h *Host) discard(m *image) {
-	if m == nil || m.source.builtIn() || m.source.InPlace {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range h.providers {
-		if used := p.image.Load(); used != nil && used.path == m.path {
+		if p.image.Load() == m {
 			return
 		}
 	}
-	for _, c := range h.candidates {
-		if c.image.path == m.path && c.image != m {
+	if !h.copies[m] {
+		return
+	}
+	delete(h.copies, m)
+	for other := range h.copies {
+		if other.path == m.path {
 			return
 		}
 	}
 	os.Remove(m.path)
 }
 
-// start launches an image.
-func (h *Host) start(m *image) (*launch.Process, error) {
+// start launches an image; a process that has not shaken hands when ctx ends is
+// killed.
+func (h *Host) start(ctx context.Context, m *image) (*launch.Process, error) {
 	sockets, err := h.socketDir()
 	if err != nil {
 		return nil, fmt.Errorf("make a socket directory: %w", err)
@@ -227,5 +239,5 @@ func (h *Host) start(m *image) (*launch.Process, error) {
 	if s.builtIn() {
 		c.Args = []string{"plugin", "serve", s.Name}
 	}
-	return launch.Start(c)
+	return launch.Start(ctx, c)
 }

@@ -22,23 +22,38 @@ const (
 // errReplaced ends a process that another one takes over from.
 var errReplaced = errors.New("another process took over")
 
+// errMoved ends a start from a source that is not wanted any more.
+var errMoved = errors.New("relay.yaml says meanwhile that it comes from elsewhere")
+
 // move goes over to another source, with the process that was asked before
-// where there is one. It is called with mu held.
+// where there is one. It is called with turn held.
 func (p *Provider) move(ctx context.Context, to Source) ([]*pluginpb.Problem, error) {
+	p.mu.Lock()
 	p.from.Store(&to)
 	p.known.Store(nil)
+	p.refused.Store(nil)
+	if p.starting != nil {
+		p.starting()
+	}
+	p.mu.Unlock()
 	p.host.mu.Lock()
-	c := p.host.candidates[p.name]
-	delete(p.host.candidates, p.name)
+	c := p.host.take(to)
 	p.host.mu.Unlock()
+	defer signal(p.again)
 	old := p.session.Load()
-	if c == nil || !c.image.source.same(to) || !c.session.alive() {
-		p.host.dismiss(c)
+	if c == nil || !c.ready() {
+		// What is being started takes over when it can; nothing is sent until then.
 		p.session.Store(nil)
+		p.mu.Lock()
+		if before := p.first; before != nil {
+			p.host.wg.Go(func() { p.host.dismiss(before) })
+		}
+		p.first = c
+		p.status.State, p.status.PID, p.status.Error = StateStarting, 0, ""
+		p.mu.Unlock()
 		if old != nil {
 			old.end(errReplaced)
 		}
-		signal(p.again)
 		return nil, nil
 	}
 	problems, err := p.install(ctx, c.session, c.image)
@@ -50,15 +65,20 @@ func (p *Provider) move(ctx context.Context, to Source) ([]*pluginpb.Problem, er
 	if old != nil {
 		old.end(errReplaced)
 	}
-	signal(p.again)
 	return problems, nil
+}
+
+// refusal is of an executable that was not taken up, as long as it lies there:
+// disk and memory differ.
+type refusal struct {
+	digest string
+	words  string
 }
 
 // follow takes up a changed executable, each time that somebody says it may
 // have changed.
 func (p *Provider) follow() {
 	ctx := p.ctx
-	refused := "" // the digest of the last one that was not taken up
 	for {
 		select {
 		case <-ctx.Done():
@@ -70,11 +90,17 @@ func (p *Provider) follow() {
 			continue
 		}
 		digest, err := source.digest()
-		m := p.image.Load()
-		if err != nil || digest == refused || m != nil && m.source.same(source) && digest == m.digest {
-			continue // as it was, or not there now: what runs goes on
+		if err != nil {
+			continue // not there now: what runs goes on
 		}
-		if !p.settled(ctx, source) {
+		m := p.image.Load()
+		if m != nil && m.source.same(source) && digest == m.digest {
+			if p.refused.Swap(nil) != nil {
+				p.logger.Info("the executable is the one that runs again")
+			}
+			continue
+		}
+		if refused := p.refused.Load(); refused != nil && digest == refused.digest || !p.settled(ctx, source) {
 			continue
 		}
 		if m == nil {
@@ -87,21 +113,17 @@ func (p *Provider) follow() {
 				p.host.discard(next)
 				continue // changed back
 			}
-			refused = next.digest
+			digest = next.digest
 			err = p.replace(ctx, next)
-		} else if digest, digestErr := source.digest(); digestErr == nil {
-			refused = digest
+		} else if now, digestErr := source.digest(); digestErr == nil {
+			digest = now
 		}
-		if err == nil {
-			refused = ""
+		if err == nil || ctx.Err() != nil || errors.Is(err, errMoved) {
 			continue
-		}
-		if ctx.Err() != nil {
-			return
 		}
 		said := p.host.o.Mask(err.Error())
 		p.logger.Error("the changed executable is refused; the last good one goes on", "error", said)
-		p.note(func(st *Status) { st.Error = "a changed executable was refused: " + said })
+		p.refused.Store(&refusal{digest, "a changed executable was refused: " + said})
 	}
 }
 
@@ -150,14 +172,13 @@ func (p *Provider) replace(ctx context.Context, m *image) error {
 		p.host.discard(m)
 		return err
 	}
-	s.image = m
 	refuse := func(err error) error {
 		s.end(errNotUsed)
 		p.retire(s)
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn.Lock()
+	defer p.turn.Unlock()
 	settings := p.setup.Settings
 	if p.host.o.Accept != nil {
 		if err := p.host.o.Accept(s.description, settings); err != nil {
@@ -175,7 +196,7 @@ func (p *Provider) replace(ctx context.Context, m *image) error {
 		return refuse(fmt.Errorf("it refuses the settings of destination %s: %s: %s", nameOf(settings, problem.Revision), problem.Pointer, problem.Message))
 	}
 	if !p.source().same(m.source) {
-		return refuse(errors.New("relay.yaml says meanwhile that it comes from elsewhere"))
+		return refuse(errMoved)
 	}
 	old := p.session.Load()
 	if _, err := p.install(ctx, s, m); err != nil {

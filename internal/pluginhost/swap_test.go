@@ -2,6 +2,7 @@ package pluginhost_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -138,6 +139,42 @@ func TestBadExecutableIsRefused(t *testing.T) {
 	if got := version(t, p); got != "1" {
 		t.Errorf("after its death version %q delivers", got)
 	}
+	if got := p.Status().Error; !strings.Contains(got, "a changed executable was refused: ") {
+		t.Errorf("after its death nobody is told that disk and memory differ: %q", got)
+	}
+	refuse = false
+	external(t, dir, "1")
+	h.Refresh()
+	until(t, "disk and memory are the same again", func() bool { return p.Status().Error == "" })
+}
+
+// A checksum that the file on disk has not is told as long as it lies there.
+func TestChangedExecutableThatIsPinned(t *testing.T) {
+	dir := t.TempDir()
+	ready := make(chan string, 10)
+	h := newHost(t, pluginhost.Options{Copies: filepath.Join(dir, "copies"), Settle: 50 * time.Millisecond, OnReady: func(name string) { ready <- name }})
+	file := external(t, dir, "1")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := h.Use(pluginhost.Source{Name: "fake", File: file, Dir: dir, SHA256: fmt.Sprintf("%x", sha256.Sum256(text))})
+	if _, err := p.Apply(t.Context(), setup()); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, ready)
+	refused := func() bool { return strings.Contains(p.Status().Error, file+" has the checksum ") }
+	external(t, dir, "2")
+	h.Refresh()
+	until(t, "the refusal", refused)
+	wait(t, send(t, p, "exit", 10*time.Second))
+	wait(t, ready)
+	if got := version(t, p); got != "1" || !refused() {
+		t.Errorf("after its death version %q delivers, status %+v", got, p.Status())
+	}
+	external(t, dir, "1")
+	h.Refresh()
+	until(t, "disk and memory are the same again", func() bool { return p.Status().Error == "" })
 }
 
 // What runs is the copy that was verified: one that somebody changed is not

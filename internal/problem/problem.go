@@ -1,5 +1,6 @@
-// Package problem writes error answers as RFC 9457 problem JSON. It is the one
-// leaf that both HTTP doors share, so that an error reads the same at each.
+// Package problem writes error answers as RFC 9457 problem JSON, and words the
+// faults of JSON bodies. It is the one leaf that both HTTP doors share, so that
+// an error reads the same at each.
 package problem
 
 import (

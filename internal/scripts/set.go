@@ -150,6 +150,18 @@ func (s *Set) Source(name string) *relay.Program {
 	return s.builtIn.named(file)
 }
 
+// BrokenSource reports whether there is a source script of a name and no good
+// version of it.
+func (s *Set) BrokenSource(name string) bool {
+	file := sourcesDirectory + path.Clean(name)
+	for _, extension := range []string{".ts", ".js"} {
+		if _, ok := s.broken[file+extension]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // Sources lists the names of every source script, sorted.
 func (s *Set) Sources() []string {
 	all := map[string]bool{}

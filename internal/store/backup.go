@@ -31,8 +31,12 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 // nothing of it. It takes the store's lock for that time.
 func BackupClosed(ctx context.Context, dir, file string) error {
 	path := filepath.Join(dir, databaseFile)
-	if _, err := os.Stat(path); err != nil {
+	info, err := os.Stat(path)
+	if err != nil {
 		return fmt.Errorf("there is no store in %s: %w", dir, err)
+	}
+	if info.Size() == 0 {
+		return fmt.Errorf("%s is empty: there is nothing of the store to copy", path)
 	}
 	lock, err := takeLock(filepath.Join(dir, lockFile))
 	if err != nil {

@@ -104,7 +104,7 @@ func BenchmarkStep(b *testing.B) {
 					outcomes = outcomes[:0]
 					for _, c := range claimed {
 						outcomes = append(outcomes, relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StateDelivered, Attempt: &relay.Attempt{
-							Started: time.Now(), DurationMS: 5, Template: "chat/issue.created.ts", TemplateRevision: "0123456789abcdef", Verdict: relay.Delivered,
+							Started: relay.Time{Time: time.Now()}, DurationMS: 5, Template: "chat/issue.created.ts", TemplateRevision: "0123456789abcdef", Verdict: relay.Delivered,
 							Message: message, Request: &relay.Request{Method: "POST", URL: "https://chat.example/<secret>", Body: string(message)},
 							Response: &relay.Response{Status: 200, Body: "ok"},
 						}})

@@ -38,10 +38,9 @@ func scanRow(scan func(...any) error) (seq int64, d relay.Delivery, err error) {
 		d.Recipient = json.RawMessage(recipient)
 	}
 	d.Part = partOf(direct)
-	d.Created, d.Updated = fromMilli(created), fromMilli(updated)
+	d.Created, d.Updated = stamp(created), stamp(updated)
 	if d.State == relay.StatePending {
-		next := fromMilli(due)
-		d.NextAttempt = &next
+		d.NextAttempt = new(stamp(due))
 	}
 	return seq, d, err
 }
@@ -72,12 +71,20 @@ func (s *Store) Delivery(ctx context.Context, id string) (d relay.Delivery, err 
 }
 
 // more reads what is only shown of one delivery: who was found for its
-// recipient, and how long it was due before it was claimed.
+// recipient, how long it was due before it was claimed, and what a relay that
+// ended left in doubt.
 func (q query) more(seq int64, d *relay.Delivery) error {
-	return q.each(`SELECT match, waited FROM deliveries WHERE seq = ?`, []any{seq}, func(scan func(...any) error) error {
+	return q.each(`SELECT match, waited, interrupted FROM deliveries WHERE seq = ?`, []any{seq}, func(scan func(...any) error) error {
 		var kept []byte
-		if err := scan(&kept, &d.WaitedMS); err != nil || kept == nil {
+		var interrupted int64
+		if err := scan(&kept, &d.WaitedMS, &interrupted); err != nil {
 			return err
+		}
+		if interrupted > 0 {
+			d.Interrupted = new(stamp(interrupted))
+		}
+		if kept == nil {
+			return nil
 		}
 		if err := json.Unmarshal(kept, &d.Match); err != nil {
 			return fmt.Errorf("match: %w", err)
@@ -107,7 +114,7 @@ func (q query) attempts(delivery int64) (log []relay.Attempt, err error) {
 				a.Lost, a.TemplateError, a.Message = d.Lost, d.TemplateError, d.Message
 				a.Steps, a.Request, a.Response, a.Resent = d.Steps, d.Request, d.Response, d.Resent
 			}
-			a.Started = fromMilli(started)
+			a.Started = stamp(started)
 			log = append(log, a)
 			return nil
 		})

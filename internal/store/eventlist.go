@@ -25,7 +25,7 @@ func (s *Store) Events(ctx context.Context, f relay.EventFilter) (rows []relay.E
 				var r relay.EventRow
 				var created int64
 				err := scan(&last, &r.ID, &r.Key, &r.Source, &r.Type, &r.Level, &r.Title, &created, &r.Deliveries)
-				r.Created = fromMilli(created)
+				r.Created = stamp(created)
 				rows = append(rows, r)
 				return err
 			})

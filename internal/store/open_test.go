@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -155,6 +156,16 @@ func TestOpenReportsDamage(t *testing.T) {
 			}
 			return os.WriteFile(path+"-wal", []byte("what was not written back"), 0o600)
 		}, []string{"relay.db is missing or empty", "relay.db-wal"}},
+		{"emptied", func(path string) error { return os.Truncate(path, 0) }, []string{"relay.db is empty", "backup"}},
+		{"emptied, lock gone", func(path string) error {
+			return errors.Join(os.Truncate(path, 0), os.Remove(filepath.Join(filepath.Dir(path), "relay.lock")))
+		}, []string{"relay.db is empty", "backup"}},
+		{"emptied, reserve left", func(path string) error {
+			return errors.Join(os.Truncate(path, 0), os.WriteFile(filepath.Join(filepath.Dir(path), "relay.reserve"), []byte("room"), 0o600))
+		}, []string{"relay.db is empty", "relay.reserve", "backup"}},
+		{"gone, reserve left", func(path string) error {
+			return errors.Join(os.Remove(path), os.WriteFile(filepath.Join(filepath.Dir(path), "relay.reserve"), []byte("room"), 0o600))
+		}, []string{"relay.db is missing", "relay.reserve", "backup"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -169,9 +180,40 @@ func TestOpenReportsDamage(t *testing.T) {
 			}
 			before, _ := os.ReadFile(path)
 			refused(t, dir, c.words...)
+			if err := store.BackupClosed(t.Context(), dir, filepath.Join(t.TempDir(), "copy.db")); err == nil {
+				t.Error("what is damaged was copied")
+			}
 			if after, _ := os.ReadFile(path); string(after) != string(before) {
 				t.Error("the damaged file was changed")
 			}
+		})
+	}
+}
+
+// TestFirstStartIsKilled: what it leaves before there is a database is no store
+// that was lost.
+func TestFirstStartIsKilled(t *testing.T) {
+	for name, left := range map[string][]string{
+		"before the database was begun":   {"relay.lock"},
+		"while the database was made":     {"relay.lock", "relay.db.new"},
+		"while its first page was in log": {"relay.lock", "relay.db.new", "relay.db.new-wal", "relay.db.new-shm"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, file := range left {
+				if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := mustOpen(t, dir)
+			mustAppend(t, s, event("e1", "a"))
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if made, _ := filepath.Glob(filepath.Join(dir, "relay.db.new*")); made != nil {
+				t.Errorf("%s stays", made)
+			}
+			mustOpen(t, dir)
 		})
 	}
 }

@@ -41,7 +41,7 @@ type statements struct {
 	redactEvent, redactDelivery *statement
 	redactAttempts              *statement
 	ofPerson, eventTexts        *statement
-	details                     *statement
+	details, unmatch            *statement
 	dropIdentities              *statement
 	secureText                  *statement
 }
@@ -81,6 +81,7 @@ func prepareStatements(c *conn) (*statements, error) {
 		{&s.resend, `SELECT CAST(detail ->> '$.resend' AS TEXT) FROM attempts WHERE key = ? AND verdict = 'ambiguous' AND detail ->> '$.resend' IS NOT NULL`},
 
 		{&s.match, `UPDATE deliveries SET user = ?, match = ? WHERE seq = ?`},
+		{&s.unmatch, `UPDATE deliveries SET user = '' WHERE seq = ? AND user <> ''`},
 		// Another recipient of the same event who is the same user.
 		{&s.twin, `SELECT id FROM deliveries INDEXED BY deliveries_event
 			WHERE event_seq = ? AND destination = ? AND direct = 1 AND user = ? AND late = 0 AND seq <> ? LIMIT 1`},
@@ -218,7 +219,7 @@ func (w *writer) begin() error {
 		return fmt.Errorf("the store has no run number: %s is damaged", databaseFile)
 	}
 	back := 0
-	if err := w.once(`UPDATE deliveries SET state = 'pending', claim = 0, waited = max(0, waited - max(0, updated - due))
+	if err := w.once(`UPDATE deliveries SET state = 'pending', claim = 0, interrupted = updated, waited = max(0, waited - max(0, updated - due))
 		WHERE finished IS NULL AND state = 'sending' RETURNING seq`, func([]driver.Value) { back++ }); err != nil {
 		return err
 	}

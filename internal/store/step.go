@@ -196,6 +196,12 @@ func (t *transaction) record(o relay.Outcome, detail, match driver.Value) (held 
 			return true, err
 		}
 	}
+	if o.Attempt != nil && o.Attempt.Verdict == relay.Unmatched && finished != nil {
+		// An id that relay.yaml or the event gave, and that is nobody's.
+		if err := t.sql.unmatch.run(o.Seq); err != nil {
+			return true, err
+		}
+	}
 	if row.fallback != "" && (finished != nil || match != nil) {
 		return true, t.decideFallback(row)
 	}
@@ -210,7 +216,7 @@ func (t *transaction) insertAttempt(o *relay.Outcome, attempt int64, detail driv
 	if a.RetryAfterMS != nil {
 		wait = *a.RetryAfterMS
 	}
-	err := t.sql.insertAttempt.run(attemptKey(o.Seq, attempt), unixMilli(a.Started), a.DurationMS, string(a.Verdict),
+	err := t.sql.insertAttempt.run(attemptKey(o.Seq, attempt), unixMilli(a.Started.Time), a.DurationMS, string(a.Verdict),
 		a.Template, a.TemplateRevision, wait, a.Receipt, a.Error, detail)
 	switch {
 	case err != nil || attempt == 1:

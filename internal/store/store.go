@@ -124,7 +124,7 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := registerFunctions(); err != nil {
 		return nil, err
 	}
-	lock, err := prepareDirectory(dir)
+	lock, err := prepareDirectory(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +211,8 @@ func (s *Store) usable() error {
 func unixMilli(t time.Time) int64 { return t.UnixMilli() }
 
 func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+func stamp(ms int64) relay.Time { return relay.Time{Time: fromMilli(ms)} }
 
 var _ interface {
 	Append(context.Context, []relay.Accepted) ([]relay.Appended, error)

@@ -10,6 +10,7 @@
 package launch
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -56,14 +57,18 @@ type Process struct {
 	Conn *plugin.Conn
 	PID  int
 
-	cmd    *exec.Cmd
-	client *goplugin.Client
-	dir    string
+	cmd     *exec.Cmd
+	client  *goplugin.Client
+	dir     string
+	words   *lastWords
+	mask    func(string) string
+	abandon context.CancelFunc // kills the process group
 }
 
-// Start runs a plugin and shakes hands with it. Everything is made anew for each
-// start: a go-plugin Client cannot be used twice.
-func Start(c Command) (*Process, error) {
+// Start runs a plugin and shakes hands with it. When ctx ends before they have,
+// the process is killed at once; afterwards ctx is of no meaning to it.
+// Everything is made anew for each start: a go-plugin Client cannot be used twice.
+func Start(ctx context.Context, c Command) (*Process, error) {
 	if c.Path == "" {
 		c.Path = c.File
 	}
@@ -74,7 +79,10 @@ func Start(c Command) (*Process, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	words := &lastWords{more: c.Stderr}
-	cmd := exec.Command(c.Path, c.Args...)
+	started, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	cmd := exec.CommandContext(started, c.Path, c.Args...)
+	// go-plugin waits for the handshake with no way to stop it but this one.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Dir = c.Dir
 	cmd.Env = slices.Concat(allowedEnv(os.Environ()), c.Env, []string{"PLUGIN_UNIX_SOCKET_DIR=" + c.Sockets})
 	cmd.ExtraFiles = []*os.File{c.Parent} // fd 3, plugin.ParentFD
@@ -99,8 +107,12 @@ func Start(c Command) (*Process, error) {
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(plugin.MaxFrame), grpc.MaxCallSendMsgSize(plugin.MaxFrame)),
 		},
 	})
-	p := &Process{cmd: cmd, client: client, dir: c.Sockets}
+	p := &Process{cmd: cmd, client: client, dir: c.Sockets, words: words, mask: c.Mask, abandon: abandon}
+	shaken := context.AfterFunc(ctx, abandon)
 	rpc, err := client.Client()
+	if !shaken() && err == nil {
+		err = context.Cause(ctx)
+	}
 	if cmd.Process != nil {
 		p.PID = cmd.Process.Pid
 	}
@@ -111,8 +123,18 @@ func Start(c Command) (*Process, error) {
 			return p, nil
 		}
 	}
-	p.Kill()
+	p.Abandon()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("start %s: %w", c.File, context.Cause(ctx))
+	}
 	return nil, explain(c, err, cmd, words.String())
+}
+
+// Abandon kills a process that has done no work yet, without asking it first.
+func (p *Process) Abandon() {
+	p.abandon()
+	p.killGroup()
+	p.Kill()
 }
 
 // Kill ends the process within stopTimeout and waits for its end: it asks
@@ -133,6 +155,7 @@ func (p *Process) Kill() {
 		<-asked
 	}
 	p.killGroup() // what an interpreter's wrapper may have left behind
+	p.abandon()
 	os.RemoveAll(p.dir)
 }
 
@@ -149,6 +172,10 @@ func (p *Process) Ended() string {
 	}
 	return p.cmd.ProcessState.String()
 }
+
+// LastWords are what it wrote to standard error first and last, in one line and
+// without secrets. They are complete once it has ended.
+func (p *Process) LastWords() string { return p.mask(p.words.String()) }
 
 // allowedEnv is the part of the environment that plugins see.
 func allowedEnv(env []string) []string {

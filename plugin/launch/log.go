@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 
@@ -98,27 +99,36 @@ type sink struct {
 	mask   func(string) string
 }
 
+// taken are keys of relay's own in each line of a plugin.
+var taken = []string{slog.TimeKey, slog.LevelKey, slog.MessageKey, "plugin", "process"}
+
 // Accept writes one record of a plugin, or of go-plugin itself, which has no
-// name. The latter tells of every step of a start and an end; that is for who
-// debugs it.
+// name or that of its stdio. The latter tells of every step of a start and an end, for who debugs
+// it: whoever starts a plugin says what came of it.
 func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 	l := slog.LevelDebug
-	switch level {
-	case hclog.Info:
-		if name != "" {
+	if name != "" && name != "stdio" {
+		switch level {
+		case hclog.Info:
 			l = slog.LevelInfo
+		case hclog.Warn:
+			l = slog.LevelWarn
+		case hclog.Error:
+			l = slog.LevelError
 		}
-	case hclog.Warn:
-		l = slog.LevelWarn
-	case hclog.Error:
-		l = slog.LevelError
 	}
 	ctx := context.Background()
 	if !s.logger.Enabled(ctx, l) {
 		return
 	}
-	for i := 1; i < len(args); i += 2 {
-		args[i] = s.mask(fmt.Sprint(args[i]))
+	seen := slices.Clone(taken)
+	for i := 0; i+1 < len(args); i += 2 {
+		key := fmt.Sprint(args[i])
+		for slices.Contains(seen, key) {
+			key = "own_" + key
+		}
+		seen = append(seen, key)
+		args[i], args[i+1] = key, s.mask(fmt.Sprint(args[i+1]))
 	}
 	s.logger.Log(ctx, l, s.mask(msg), args...)
 }

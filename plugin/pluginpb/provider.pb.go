@@ -1311,18 +1311,21 @@ func (x *DeliverResponse) GetResults() []*Result {
 }
 
 type Delivery struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Ticket         uint64                 `protobuf:"varint,1,opt,name=ticket,proto3" json:"ticket,omitempty"`    // names this attempt on this stream
-	Id             string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`             // the same over all attempts: the deduplication key
-	Attempt        uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`  // from 1
-	Settings       string                 `protobuf:"bytes,4,opt,name=settings,proto3" json:"settings,omitempty"` // a revision of Configure
-	EventId        string                 `protobuf:"bytes,5,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	Event          []byte                 `protobuf:"bytes,6,opt,name=event,proto3" json:"event,omitempty"`                                         // the canonical JSON of the event
-	Template       string                 `protobuf:"bytes,7,opt,name=template,proto3" json:"template,omitempty"`                                   // a revision of PutTemplates
-	Fallback       string                 `protobuf:"bytes,8,opt,name=fallback,proto3" json:"fallback,omitempty"`                                   // another one, used when the first fails; may be empty
-	TemplateErrors string                 `protobuf:"bytes,9,opt,name=template_errors,json=templateErrors,proto3" json:"template_errors,omitempty"` // fallback, retry or dead
-	Context        *Context               `protobuf:"bytes,10,opt,name=context,proto3" json:"context,omitempty"`
-	TimeoutMs      int64                  `protobuf:"varint,11,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // of the whole attempt
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Ticket  uint64                 `protobuf:"varint,1,opt,name=ticket,proto3" json:"ticket,omitempty"`   // names this attempt on this stream
+	Id      string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`            // the same over all attempts: the deduplication key
+	Attempt uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"` // from 1
+	// A revision of Configure. One that the process does not have, such as one that
+	// was forgotten, is answered TEMPORARY: relay sends it again, with one that the
+	// process has by then.
+	Settings       string   `protobuf:"bytes,4,opt,name=settings,proto3" json:"settings,omitempty"`
+	EventId        string   `protobuf:"bytes,5,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	Event          []byte   `protobuf:"bytes,6,opt,name=event,proto3" json:"event,omitempty"`                                         // the canonical JSON of the event
+	Template       string   `protobuf:"bytes,7,opt,name=template,proto3" json:"template,omitempty"`                                   // a revision of PutTemplates
+	Fallback       string   `protobuf:"bytes,8,opt,name=fallback,proto3" json:"fallback,omitempty"`                                   // another one, used when the first fails; may be empty
+	TemplateErrors string   `protobuf:"bytes,9,opt,name=template_errors,json=templateErrors,proto3" json:"template_errors,omitempty"` // fallback, retry or dead
+	Context        *Context `protobuf:"bytes,10,opt,name=context,proto3" json:"context,omitempty"`
+	TimeoutMs      int64    `protobuf:"varint,11,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // of the whole attempt
 	// What to send, where the plugin has no engine; then there is no template.
 	// JSON of what a template made: a portable message, which is an object with
 	// "$relay": 1; the vendor's own object; or a string, which is plain text.

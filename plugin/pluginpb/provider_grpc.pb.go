@@ -64,9 +64,11 @@ const (
 //
 // Provider speaks one chat system.
 type ProviderClient interface {
-	// Who this is. Pure: no settings, no network; answered within a second.
+	// Who this is. Pure: no settings, no network; answered at once. relay asks
+	// before it opens its door, waits 1.5 s then, and gives the process up after 5 s.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
-	// Checks settings beyond their schema and names every fault. No network.
+	// Checks settings beyond their schema and names every fault. No network;
+	// answered at once.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// The settings that deliveries may name from now on. The list is whole: a
 	// revision that it leaves out is forgotten once its deliveries are done.
@@ -171,9 +173,11 @@ func (c *providerClient) Preview(ctx context.Context, in *PreviewRequest, opts .
 //
 // Provider speaks one chat system.
 type ProviderServer interface {
-	// Who this is. Pure: no settings, no network; answered within a second.
+	// Who this is. Pure: no settings, no network; answered at once. relay asks
+	// before it opens its door, waits 1.5 s then, and gives the process up after 5 s.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
-	// Checks settings beyond their schema and names every fault. No network.
+	// Checks settings beyond their schema and names every fault. No network;
+	// answered at once.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// The settings that deliveries may name from now on. The list is whole: a
 	// revision that it leaves out is forgotten once its deliveries are done.

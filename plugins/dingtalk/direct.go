@@ -102,7 +102,7 @@ const (
 // with a direct message, so that an answer that was lost is ambiguous.
 func (d *direct) Send(ctx context.Context, delivery *plugin.Delivery, req *plugin.Request) relay.Report {
 	if !goodUserID(delivery.User) {
-		return relay.Report{Verdict: relay.RecipientRefused,
+		return relay.Report{Verdict: relay.Unmatched,
 			Error: "not a userid of DingTalk; copy the person's from the admin console (Contacts) to ids.dingtalk"}
 	}
 	calls := d.client.Calls(d.masker)

@@ -206,7 +206,7 @@ func TestUserIDs(t *testing.T) {
 	for _, user := range []string{"", "a b", "+8613800000000", "@all", strings.Repeat("a", 65)} {
 		to := toAnn()
 		to.User = user
-		if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "ids.dingtalk") {
+		if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.Unmatched || !strings.Contains(got.Error, "ids.dingtalk") {
 			t.Errorf("%q: got %s: %s", user, got.Verdict, got.Error)
 		}
 	}
@@ -215,7 +215,7 @@ func TestUserIDs(t *testing.T) {
 	}
 	to := toAnn()
 	to.User = "stranger"
-	if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "visible scope") {
+	if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.Unmatched || !strings.Contains(got.Error, "visible scope") {
 		t.Errorf("got %s: %s", got.Verdict, got.Error)
 	}
 }

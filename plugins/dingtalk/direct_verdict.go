@@ -172,7 +172,7 @@ func judgeSent(a *post.Answer, attempt int, now time.Time) (r relay.Report, bad 
 	readable := json.Unmarshal(a.Body, &body) == nil
 	switch {
 	case readable && len(body.Invalid) > 0:
-		return relay.Report{Verdict: relay.RecipientRefused,
+		return relay.Report{Verdict: relay.Unmatched,
 			Error: "dingtalk knows no such user (invalidStaffIdList); is the person in the app's visible scope?"}, false
 	case readable && len(body.Filtered) > 0:
 		return relay.Report{Verdict: relay.RecipientRefused, Error: "dingtalk left the user out (filteredStaffIdList)"}, false

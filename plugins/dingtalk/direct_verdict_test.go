@@ -24,7 +24,7 @@ func directReplies() []plugintest.Reply {
 	rows := []plugintest.Reply{
 		{Status: 200, Body: `{"processQueryKey":"k","invalidStaffIdList":[],"flowControlledStaffIdList":[]}`, Verdict: relay.Delivered},
 		{Status: 200, Body: `{"processQueryKey":"k"}`, Verdict: relay.Delivered},
-		{Status: 200, Body: `{"processQueryKey":"k","invalidStaffIdList":["manager7"],"flowControlledStaffIdList":[]}`, Verdict: recipient},
+		{Status: 200, Body: `{"processQueryKey":"k","invalidStaffIdList":["manager7"],"flowControlledStaffIdList":[]}`, Verdict: relay.Unmatched},
 		{Status: 200, Body: `{"processQueryKey":"k","filteredStaffIdList":["manager7"]}`, Verdict: recipient},
 		{Status: 200, Body: `{"processQueryKey":"k","flowControlledStaffIdList":["manager7"]}`, Verdict: temporary},
 		{Status: 200, Body: `{}`, Verdict: relay.Ambiguous}, {Status: 200, Body: ``, Verdict: relay.Ambiguous}, {Status: 200, Body: `ok`, Verdict: relay.Ambiguous},

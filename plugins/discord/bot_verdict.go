@@ -43,7 +43,9 @@ func classifyBot(a *post.Answer, call string, now time.Time) (r relay.Report, co
 	case code == tooManyDMs:
 		r = relay.Report{Verdict: relay.Temporary, RetryAfter: max(tooManyWait, wait(a, body, now)), Error: r.Error}
 	case a.Status == http.StatusTooManyRequests:
-	case code == unknownChannel, code == unknownUser, code == cannotMessage, code == invalidRecipient, code == noMutualGuild:
+	case code == unknownUser:
+		r = relay.Report{Verdict: relay.Unmatched, Error: r.Error}
+	case code == unknownChannel, code == cannotMessage, code == invalidRecipient, code == noMutualGuild:
 		r = relay.Report{Verdict: relay.RecipientRefused, Error: r.Error}
 	case call == createMessage:
 	case r.Verdict == relay.MessageRefused: // all that was sent is the recipient's id

@@ -103,7 +103,7 @@ const noUser = "not the id of a Discord user, which is a number such as 80351110
 // Send implements [plugin.Destination].
 func (d *direct) Send(ctx context.Context, to *plugin.Delivery, r *plugin.Request) relay.Report {
 	if !snowflake.MatchString(to.User) {
-		return relay.Report{Verdict: relay.RecipientRefused, Error: noUser}
+		return relay.Report{Verdict: relay.Unmatched, Error: noUser}
 	}
 	calls := d.bot.client.Calls(d.bot.masker)
 	chat, remembered := d.bot.chats.Get(to.User)

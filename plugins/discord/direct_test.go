@@ -145,7 +145,7 @@ func TestBotVerdicts(t *testing.T) {
 	type verdicts struct{ open, message relay.Verdict }
 	const (
 		temporary, ambiguous, message = relay.Temporary, relay.Ambiguous, relay.MessageRefused
-		refused, recipient            = relay.DestinationRefused, relay.RecipientRefused
+		refused, recipient, unmatched = relay.DestinationRefused, relay.RecipientRefused, relay.Unmatched
 	)
 	type row struct {
 		status int
@@ -162,7 +162,8 @@ func TestBotVerdicts(t *testing.T) {
 		{500, "<html>", verdicts{temporary, ambiguous}}, {502, "", verdicts{temporary, ambiguous}}, {503, "", verdicts{temporary, ambiguous}},
 	}
 	for verdict, codes := range map[verdicts][]int{
-		{recipient, recipient}: {50007, 50278, 10013, 50033, 10003},
+		{recipient, recipient}: {50007, 50278, 50033, 10003},
+		{unmatched, unmatched}: {10013},
 		{temporary, temporary}: {40003, 20016, 20028, 20029, 40004, 40006, 40062, 130000},
 		{refused, refused}:     {40001, 50014, 50001, 50013, 40333, 10015, 50027},
 		{recipient, message}:   {50035, 50006, 50109, 40005, 50045, 50041, 200000, 240000},
@@ -264,7 +265,7 @@ func TestChatsAreRemembered(t *testing.T) {
 func TestExplicitIDs(t *testing.T) {
 	v, d := standIn(t)
 	for _, id := range []string{"", "ann", "ann#1234", "<@80351110224678912>", "0", "123456789012345678901", "1/../2", "ann@example.com"} {
-		if got := tellUser(t, d, id, "0199", relay.Rendered{Text: "x"}); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "Copy User ID") {
+		if got := tellUser(t, d, id, "0199", relay.Rendered{Text: "x"}); got.Verdict != relay.Unmatched || !strings.Contains(got.Error, "Copy User ID") {
 			t.Errorf("%q: got %+v", id, got)
 		}
 	}

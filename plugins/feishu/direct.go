@@ -158,7 +158,7 @@ const stepSend = "im/v1/messages"
 // know, which make it refuse the whole message, become names at once.
 func (d *direct) Send(ctx context.Context, delivery *plugin.Delivery, r *plugin.Request) relay.Report {
 	if _, ok := receiverType(delivery.User); !ok {
-		return relay.Report{Verdict: relay.RecipientRefused,
+		return relay.Report{Verdict: relay.Unmatched,
 			Error: "not an id of a user; write an open_id of this app (ou_…), a union_id (on_…) or a user_id under the provider's name in ids"}
 	}
 	calls := d.client.Calls(d.masker)

@@ -221,7 +221,7 @@ func TestReceivers(t *testing.T) {
 	for _, id := range []string{"", "oc_1", "cli_1", "all", annEmail, "ou_ a", "on_字", annPhone, "ou_" + strings.Repeat("a", 64)} {
 		to := toAnn()
 		to.User = id
-		if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "open_id of this app (ou_…)") {
+		if got := plugintest.Send(t, d, to, hello); got.Verdict != relay.Unmatched || !strings.Contains(got.Error, "open_id of this app (ou_…)") {
 			t.Errorf("%q: got %s: %s", id, got.Verdict, got.Error)
 		}
 	}

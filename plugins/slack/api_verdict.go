@@ -108,7 +108,9 @@ func (k reading) answer(a *post.Answer, now time.Time) (reply, relay.Report) {
 	case badMessage:
 		r.Verdict = k.message
 	case badPlace:
-		r.Verdict, r.Probe = k.place, k.probe
+		if r.Verdict, r.Probe = k.place, k.probe; k.place == relay.RecipientRefused && (got.Error == "user_not_found" || got.Error == "users_not_found") {
+			r.Verdict = relay.Unmatched
+		}
 	default: // it passes; or Slack's pages do not have it, and ok is false, so that nothing was shown
 		r.Verdict, r.RetryAfter = relay.Temporary, post.WaitHint(a.Header, now)
 	}
@@ -152,12 +154,18 @@ func (g *reply) words() string {
 	return text
 }
 
+const newToken = "install the app again and copy its Bot User OAuth Token (OAuth & Permissions) to bot_token"
+
 func remedies() map[string]string {
 	return map[string]string{
 		"missing_scope":         "add the scope under OAuth & Permissions and install the app again",
 		"not_in_channel":        "invite the app to the channel",
 		"messages_tab_disabled": "switch on the Messages Tab under the app's App Home",
 		"token_expired":         "token rotation is on; install an app without it",
+		"token_revoked":         newToken,
+		"invalid_auth":          newToken,
+		"account_inactive":      newToken,
+		"user_not_found":        "nobody in the workspace has this id, or the app may not see them",
 		"users_not_found":       "no user of the workspace has this email, or the app may not see them",
 	}
 }

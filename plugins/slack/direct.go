@@ -57,7 +57,7 @@ func (d *direct) Compose(to *plugin.Delivery, r relay.Rendered) (*plugin.Request
 // Channels); so it is opened first.
 func (d *direct) Send(ctx context.Context, to *plugin.Delivery, r *plugin.Request) relay.Report {
 	if !userID.MatchString(to.User) {
-		return relay.Report{Verdict: relay.RecipientRefused,
+		return relay.Report{Verdict: relay.Unmatched,
 			Error: "not the id of a Slack user; it looks like U012AB3CD or W012AB3CD (in Slack: the person's profile, Copy member ID)"}
 	}
 	calls := d.api.client.Calls(d.api.masker)

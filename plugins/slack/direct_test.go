@@ -234,7 +234,7 @@ func TestAPIVerdicts(t *testing.T) {
 		attachment_payload_limit_exceeded metadata_too_large metadata_must_be_sent_from_app invalid_metadata_format invalid_metadata_schema
 		markdown_text_conflict as_user_not_supported missing_file_data duplicate_message_not_found duplicate_channel_not_found`)
 	add(row{unmatched, message, message, message}, "invalid_arguments")
-	add(row{unmatched, recipient, recipient, refused}, "users_not_found user_not_found")
+	add(row{unmatched, unmatched, unmatched, refused}, "users_not_found user_not_found")
 	add(row{temporary, recipient, recipient, refused}, `user_disabled user_not_visible channel_not_found invalid_user_combination
 		method_not_supported_for_channel_type not_in_channel is_archived messages_tab_disabled restricted_action restricted_action_read_only_channel
 		restricted_action_thread_only_channel restricted_action_non_threadable_channel restricted_action_thread_locked cannot_reply_to_message
@@ -246,7 +246,7 @@ func TestAPIVerdicts(t *testing.T) {
 		if got.Verdict != want || !strings.HasPrefix(got.Error, "slack answered "+code) {
 			t.Errorf("%s of %s: got %s (%s), want %s", code, where, got.Verdict, got.Error, want)
 		}
-		if got.Probe != (where == "channel" && rows[code].person == recipient) {
+		if got.Probe != (where == "channel" && (rows[code].person == recipient || rows[code].person == unmatched)) {
 			t.Errorf("%s of %s: probe %v", code, where, got.Probe)
 		}
 		if long := code == "org_login_required" || code == "message_limit_exceeded"; long != (got.RetryAfter >= time.Hour) {
@@ -387,14 +387,14 @@ func TestChatsAreRemembered(t *testing.T) {
 func TestExplicitIDs(t *testing.T) {
 	v, d := standIn(t)
 	for _, id := range []string{"", "ann", "u012ab", "C012AB3CD", "D012AB3CD", "U1", `U1">,x`, "ann@example.com", "U012AB3CD "} {
-		if got := send(t, d, to(id), relay.Rendered{Text: "x"}); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "Copy member ID") {
+		if got := send(t, d, to(id), relay.Rendered{Text: "x"}); got.Verdict != relay.Unmatched || !strings.Contains(got.Error, "Copy member ID") {
 			t.Errorf("%q: got %+v", id, got)
 		}
 	}
 	if n := len(v.Calls("")); n > 0 {
 		t.Errorf("%d calls", n)
 	}
-	if got := send(t, d, to("U0NOBODY"), relay.Rendered{Text: "x"}); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "user_not_found") {
+	if got := send(t, d, to("U0NOBODY"), relay.Rendered{Text: "x"}); got.Verdict != relay.Unmatched || !strings.Contains(got.Error, "user_not_found") {
 		t.Errorf("an unknown user: got %+v", got)
 	}
 }

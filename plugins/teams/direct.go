@@ -111,7 +111,7 @@ const keepChat = 90 * 24 * time.Hour
 
 func (b *bot) send(ctx context.Context, calls *post.Calls, d *plugin.Delivery, body []byte) relay.Report {
 	if _, isEmail := email(d.User); !isEmail && !objectID.MatchString(d.User) {
-		return relay.Report{Verdict: relay.RecipientRefused, Error: "ids.teams is neither an Entra object id (a GUID) nor a user principal name; set it to one of them"}
+		return relay.Report{Verdict: relay.Unmatched, Error: "ids.teams is neither an Entra object id (a GUID) nor a user principal name; set it to one of them"}
 	}
 	person := strings.ToLower(strings.TrimSpace(d.User))
 	chat, known := b.account.chats.Get(person)

@@ -240,7 +240,7 @@ func TestExplicitID(t *testing.T) {
 	}
 	before := len(v.Calls(""))
 	for _, id := range []string{"", "U012AB3CD", "29:1abc_-D", "49c4641c", "../me", "a b@contoso.com"} {
-		if got := deliver(t, d, id); got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "an Entra object id") {
+		if got := deliver(t, d, id); got.Verdict != relay.Unmatched || !strings.Contains(got.Error, "an Entra object id") {
 			t.Errorf("%q: got %+v", id, got)
 		}
 	}

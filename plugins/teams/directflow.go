@@ -75,7 +75,7 @@ func addressed(body []byte, address string) ([]byte, error) {
 // Send implements [plugin.Destination].
 func (f *directFlow) Send(ctx context.Context, d *plugin.Delivery, r *plugin.Request) relay.Report {
 	if _, ok := recipient(d); !ok {
-		return relay.Report{Verdict: relay.RecipientRefused,
+		return relay.Report{Verdict: relay.Unmatched,
 			Error: "a flow takes an email or a user principal name; set ids.teams to one of them, or give the person an email"}
 	}
 	return f.flow.Send(ctx, d, r)

@@ -41,7 +41,7 @@ func TestDirectFlow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := d.Send(t.Context(), nobody, req); r.Verdict != relay.RecipientRefused || !strings.Contains(r.Error, "ids.teams") || r.Request != nil {
+	if r := d.Send(t.Context(), nobody, req); r.Verdict != relay.Unmatched || !strings.Contains(r.Error, "ids.teams") || r.Request != nil {
 		t.Errorf("got %+v", r)
 	}
 	sent := v.Direct()

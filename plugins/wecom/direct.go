@@ -61,7 +61,7 @@ func (d *direct) Compose(delivery *plugin.Delivery, made relay.Rendered) (*plugi
 // Send implements [plugin.Destination].
 func (d *direct) Send(ctx context.Context, delivery *plugin.Delivery, r *plugin.Request) relay.Report {
 	if !goodUserID(delivery.User) {
-		return relay.Report{Verdict: relay.RecipientRefused, Error: fmt.Sprintf(
+		return relay.Report{Verdict: relay.Unmatched, Error: fmt.Sprintf(
 			"%q is not a member's userid (账号); set ids.wecom, or wecom in people, to the one that the admin console shows", post.Cut(delivery.User, 100))}
 	}
 	calls := d.app.client.Calls(d.masker)

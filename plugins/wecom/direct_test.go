@@ -230,7 +230,7 @@ func TestExplicitID(t *testing.T) {
 	before := len(v.Calls(""))
 	for _, id := range []string{"", "@all", "ann01|bob", "张三", "a b", strings.Repeat("a", 65)} {
 		got := send(t, d, plugin.Delivery{User: id}, plainly("hi"))
-		if got.Verdict != relay.RecipientRefused || !strings.Contains(got.Error, "ids.wecom") {
+		if got.Verdict != relay.Unmatched || !strings.Contains(got.Error, "ids.wecom") {
 			t.Errorf("%q: got %+v", id, got)
 		}
 	}

@@ -1,5 +1,6 @@
-// How messages to __NAME__ look. Put the templates directory into relay's, or name
-// this file with template:; without it relay's own templates are used.
+// A sample of how messages to __NAME__ look. Nothing is built from it: as
+// templates/__NAME__/default.ts beside relay.yaml it takes the place of relay's own
+// templates, and is live whenever it is saved.
 import { message, type Event, type Context } from "relay";
 
 export default function (event: Event, ctx: Context) {

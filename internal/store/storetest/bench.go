@@ -146,7 +146,7 @@ func (b *bench) outcome(c relay.Claimed, state relay.State, verdict relay.Verdic
 	return relay.Outcome{
 		Seq: c.Seq, Claim: c.Claim, State: state,
 		Attempt: &relay.Attempt{
-			Attempt: c.Attempt, Started: b.options.Now(), DurationMS: 12, Template: "chat/default.ts", TemplateRevision: "r1",
+			Attempt: c.Attempt, Started: relay.Time{Time: b.options.Now()}, DurationMS: 12, Template: "chat/default.ts", TemplateRevision: "r1",
 			TemplateError: &relay.TemplateError{Message: "x is not defined"},
 			Message:       json.RawMessage(`{"text":"hello"}`),
 			Request:       &relay.Request{Method: "POST", URL: "https://chat.example/<secret>", Headers: map[string]string{"A": "b"}, Body: "question"},

@@ -23,7 +23,7 @@ func (b *bench) direct(id, destination string, f relay.Fallback, people string) 
 // matched is the outcome of a look-up that found somebody.
 func (b *bench) matched(c relay.Claimed, user string) relay.Outcome {
 	return relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StatePending, Match: &relay.Match{
-		User: user, By: "email", At: b.options.Now(), Steps: []relay.Step{{Name: "lookup", Response: &relay.Response{Status: 200}}},
+		User: user, By: "email", At: relay.Time{Time: b.options.Now()}, Steps: []relay.Step{{Name: "lookup", Response: &relay.Response{Status: 200}}},
 	}}
 }
 
@@ -106,6 +106,8 @@ func directFallback(b *bench) {
 		{relay.FallbackAnyFailed, "mmm", false}, {relay.FallbackAnyFailed, "mrm", true}, {relay.FallbackAnyFailed, "mmu", true}, {relay.FallbackAnyFailed, "ms", false},
 		{relay.FallbackNoneDelivered, "rum", false}, {relay.FallbackNoneDelivered, "rur", true}, {relay.FallbackNoneDelivered, "uuu", true},
 		{relay.FallbackNoneDelivered, "us", false}, {relay.FallbackNoneDelivered, "mm", false},
+		{relay.FallbackNoneMatched, "n", true}, {relay.FallbackNoneMatched, "un", true}, {relay.FallbackNoneMatched, "nm", false},
+		{relay.FallbackAnyUnmatched, "mn", true}, {relay.FallbackNoneDelivered, "nr", true},
 		{relay.FallbackNever, "uuu", false}, {relay.FallbackNever, "r", false},
 	} {
 		name := fmt.Sprintf("%s %s", c.policy, c.ends)
@@ -131,6 +133,8 @@ func directFallback(b *bench) {
 				b.record(b.delivered(claimed[0]))
 			case 'r':
 				b.record(b.outcome(claimed[0], relay.StateDead, relay.RecipientRefused))
+			case 'n': // the id that the event gave is nobody's
+				b.record(b.outcome(claimed[0], relay.StateDead, relay.Unmatched))
 			case 's':
 				b.record(b.outcome(claimed[0], relay.StateSkipped, relay.Skipped))
 			}

@@ -98,7 +98,7 @@ func stepRecords(b *bench) {
 
 	b.append(b.event("e2", "", "a"))
 	c = b.claim("a", 1)[0]
-	bare := relay.Attempt{Started: b.options.Now(), Verdict: relay.Skipped}
+	bare := relay.Attempt{Started: relay.Time{Time: b.options.Now()}, Verdict: relay.Skipped}
 	b.record(relay.Outcome{Seq: c.Seq, Claim: c.Claim, State: relay.StateSkipped, Attempt: &bare})
 	got, err = b.Delivery(b.ctx, c.ID)
 	b.must(err)
@@ -239,8 +239,14 @@ func reopenSending(b *bench) {
 	b.later(time.Second)
 	retry := b.outcome(b.claim("a", 1)[0], relay.StatePending, relay.Temporary)
 	b.record(retry)
-	b.claim("a", 2)
+	sending := b.claim("a", 2)
+	at := b.options.Now()
 	b.reopen(Options{})
+	for _, c := range sending {
+		row, err := b.Delivery(b.ctx, c.ID)
+		b.must(err)
+		b.equal("interrupted", *row.Interrupted, at)
+	}
 	b.equal("sending", len(b.rows(relay.DeliveryFilter{State: relay.StateSending})), 0)
 	b.later(time.Second)
 	claimed := b.claim("a", 10)

@@ -79,6 +79,8 @@ func ReadCase(r io.Reader) (*Case, error) {
 type Plugin struct {
 	Command []string // the executable and its arguments
 	Case    *Case    // nil: made from the schemas
+	// BuiltIn are the providers that relay has itself; nil: the kit does not know them.
+	BuiltIn []string
 }
 
 // Outcome is how a check ended.
@@ -119,6 +121,7 @@ func checks() []check {
 	return []check{
 		{"handshake", (*trial).handshake, true},
 		{"describe", (*trial).describe, true},
+		{"name", (*trial).name, false},
 		{"schemas", (*trial).schemas, true},
 		{"settings", (*trial).settings, true},
 		{"settings refused", (*trial).settingsRefused, false},

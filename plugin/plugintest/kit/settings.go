@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -82,6 +83,31 @@ func (t *trial) describe(ctx context.Context) (string, error) {
 		words += ", no limit declared"
 	}
 	return words, nil
+}
+
+// filePrefix is what the names of executables begin with in relay's plugins directory.
+const filePrefix = "relay-plugin-"
+
+// reservedName is relay's own: the child that runs scripts.
+const reservedName = "script"
+
+// name looks for what keeps relay from using a file under its name.
+func (t *trial) name(context.Context) (string, error) {
+	file := filepath.Base(t.p.Command[0])
+	wanted, found := strings.CutPrefix(file, filePrefix)
+	switch {
+	case !found:
+		return skip("relay finds only files named %s<provider> by themselves; this one is started by providers.%s.command", filePrefix, t.who.Name)
+	case !providerName.MatchString(wanted):
+		return "", fmt.Errorf("%s is not used: a provider's name is made of lower case letters, digits and -; rename the file", file)
+	case t.who.Name != wanted:
+		return "", fmt.Errorf("%s calls itself %q, and provider %s was expected; name the file %s%[2]s, or the plugin %[3]s", file, t.who.Name, wanted, filePrefix)
+	case wanted == reservedName:
+		return "", fmt.Errorf("%q cannot be the name of a provider: it is relay's own; choose another", wanted)
+	case slices.Contains(t.p.BuiltIn, wanted):
+		return "", fmt.Errorf("%s is not used: %s is a built-in provider; choose another name, or to replace it, set providers.%[2]s.command to a file that is not named %s…", file, wanted, filePrefix)
+	}
+	return file, nil
 }
 
 // part is a schema with what it is about.

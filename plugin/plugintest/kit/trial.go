@@ -103,7 +103,7 @@ func (t *trial) start() error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(noteWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	t.proc, err = launch.Start(launch.Command{
+	t.proc, err = launch.Start(context.Background(), launch.Command{
 		File: t.p.Command[0], Args: t.p.Command[1:], Sockets: sockets, Parent: r, Logger: logger, Stderr: t.note,
 	})
 	if err != nil {

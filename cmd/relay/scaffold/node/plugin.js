@@ -37,6 +37,24 @@ serve({
 function compose(message) {
   if (typeof message === 'string') return { text: cut(message, MAX_TEXT) };
   if (message.$relay !== 1) return message;
-  const say = (text) => named(text, message.mentions);
-  return { text: cut([say(message.title), say(message.text)].filter(Boolean).join('\n'), MAX_TEXT) };
+  return { text: words(message) };
+}
+
+// words says a portable message in plain text, so that nothing of it is lost. A
+// vendor with buttons and fields of its own gets better ones here.
+function words(m) {
+  const say = (text) => named(text, m.mentions);
+  const actions = m.actions || [];
+  let links = actions.some((a) => a.url === m.link) ? '' : line(m.link);
+  for (const a of actions) {
+    const more = line(cut(say(a.text), 100) + ': ' + a.url);
+    if (links.length + more.length <= MAX_TEXT / 2) links += more;
+  }
+  const fields = (m.fields || []).map((f) => say(f.name) + ': ' + say(f.value));
+  const text = [say(m.title), say(m.text), ...fields, say(m.footer)].filter(Boolean).join('\n');
+  return cut(text, MAX_TEXT - links.length) + links;
+}
+
+function line(text) {
+  return text ? '\n' + text : '';
 }
