@@ -136,5 +136,8 @@ func (p Problem) Error() string {
 	if p.Path != "" {
 		return fmt.Sprintf("%s: %s: %s", place, p.Path, p.Message)
 	}
+	if place == "" {
+		return p.Message
+	}
 	return fmt.Sprintf("%s: %s", place, p.Message)
 }

@@ -62,11 +62,12 @@ func (s *server) measure(w *work) Size {
 	return Size{Used: int64(len(w.request.Body)), Limit: s.description.Limits.Body}
 }
 
-// maskURL masks a URL. Of one that is a secret as a whole, its host is shown.
+// maskURL masks a URL. Of one that is a secret as a whole, or but for what the
+// provider added to it, its host is shown.
 func maskURL(m *relay.Masker, raw string) string {
 	masked := m.Mask(raw)
 	u, err := url.Parse(raw)
-	if masked != relay.SecretText || err != nil || strings.Trim(u.Path, "/")+u.RawQuery == "" {
+	if !strings.HasPrefix(masked, relay.SecretText) || err != nil || strings.Trim(u.Path, "/")+u.RawQuery == "" {
 		return masked
 	}
 	return u.Scheme + "://" + u.Host + "/" + relay.SecretText

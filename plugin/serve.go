@@ -39,6 +39,7 @@ func ServeProcess(provider pluginpb.ProviderServer, scripts pluginpb.ScriptsServ
 	// Rendering makes much short-lived garbage over a small live heap. At Go's
 	// default the collector would run every few dozen messages.
 	debug.SetGCPercent(gcPercent)
+	boundData()
 	render.LimitRegularExpressions()
 	endWithParent()
 	// relay ends its plugins through the protocol, after their deliveries. A

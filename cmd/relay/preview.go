@@ -20,6 +20,7 @@ import (
 	"github.com/relay-sidecar/relay"
 	"github.com/relay-sidecar/relay/internal/api"
 	"github.com/relay-sidecar/relay/internal/app"
+	"github.com/relay-sidecar/relay/internal/config"
 	"github.com/relay-sidecar/relay/internal/problem"
 )
 
@@ -263,19 +264,25 @@ func pretty(body string) string {
 // verdictOf is an error where what was shown is not what the template's author
 // wants: a template failed, or the message could not be sent.
 func verdictOf(out api.Previewed) error {
-	var faults []error
-	for _, p := range out.Problems {
-		faults = append(faults, p)
-	}
-	if out.TemplateError != nil {
-		faults = append(faults, out.TemplateError)
+	faults := config.Problems(slices.Clone(out.Problems))
+	if e := out.TemplateError; e != nil && !slices.ContainsFunc(faults, func(p relay.Problem) bool { return sameFault(p, e, out.Destination) }) {
+		faults = append(faults, relay.Problem{File: e.File, Line: e.Line, Column: e.Column, Message: e.Message, Frame: e.Frame, Hint: e.Hint})
 	}
 	if out.Error != "" && (out.TemplateError == nil || out.Error != out.TemplateError.Error()) {
-		faults = append(faults, errors.New(out.Error))
+		faults = append(faults, relay.Problem{Message: out.Error})
 	}
-	err := errors.Join(faults...)
+	if len(faults) == 0 {
+		return nil
+	}
 	if out.TemplateError != nil && out.Request != nil {
-		return hint(err, "the built-in %s is shown, which is what would be sent instead", out.Template)
+		return hint(faults, "the built-in %s is shown, which is what would be sent instead", out.Template)
 	}
-	return err
+	return faults
+}
+
+// sameFault reports whether a problem of files is what a destination's template
+// is not run for: that it cannot be compiled, or that there is none.
+func sameFault(p relay.Problem, e *relay.TemplateError, destination string) bool {
+	return p.Path == "destinations."+destination+".template" ||
+		p.Line == e.Line && p.Column == e.Column && strings.HasPrefix(p.Message, e.Message) && strings.HasSuffix(filepath.ToSlash(p.File), e.File)
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -61,6 +62,12 @@ func TestEveryProviderPreviews(t *testing.T) {
 		}
 		if limited := name != "custom"; limited != (a.Limit != nil) || limited && a.Size > *a.Limit {
 			t.Errorf("%s: size %d of %v %s", name, a.Size, a.Limit, a.Unit)
+		}
+		if want := h.URL + "/<secret>"; name != "custom" && a.Request.URL != want {
+			t.Errorf("%s: the URL shows as %s, want %s", name, a.Request.URL, want)
+		}
+		if status := p.call("POST", "/v1/preview", `{"destination":"`+name+`","event":{"type":"own.type","title":"order 412345678901234"}}`, &raw); status != http.StatusOK || !strings.Contains(string(raw), "order 412345678901234") {
+			t.Errorf("%s: a number that holds an id of the URL: %d %s", name, status, raw)
 		}
 		for _, secret := range []string{"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "SEC0123456789abcdef", "abcdefghijklmnop", "0123456789abcdef0123456789abcdef",
 			"0123abcd-0123-4567-89ab-0123456789ab", "01234567-89ab-cdef-0123-456789abcdef"} {
@@ -215,5 +222,94 @@ func TestPreviewWatches(t *testing.T) {
 	err := cmd.Wait()
 	if ended = true; err != nil {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestPreviewEndsNoDelivery: a template that ends whatever process renders it
+// is named by its preview, and what is delivered at the same time, and by whom,
+// does not notice.
+func TestPreviewEndsNoDelivery(t *testing.T) {
+	h := newHook(t)
+	release := make(chan struct{})
+	var slow atomic.Int32
+	h.answer = func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		if slow.Add(1); r.URL.Path == "/slow" {
+			<-release
+		}
+		w.Write([]byte(`{"code":0}`))
+	}
+	p := startRelay(t, workDir(t, map[string]string{
+		"relay.yaml": `server: {listen: 127.0.0.1:0}
+store: {path: ./store}
+destinations:
+  slow: {provider: custom, url: "` + h.URL + `/slow", events: [slow]}
+  deadly: {provider: custom, url: "` + h.URL + `/deadly", events: [none], template: deadly.ts}
+  doubling: {provider: custom, url: "` + h.URL + `/doubling", events: [none], template: doubling.ts}
+  throwing: {provider: custom, url: "` + h.URL + `/throwing", events: [none], template: throwing.ts}
+  good: {provider: custom, url: "` + h.URL + `/good", events: [none]}
+`,
+		"templates/deadly.ts":   "export default () => {\n  const hidden = [\"rep\", \"eat\"].join(\"\");\n  return (\"x\" as any)[hidden](2 ** 36);\n};\n",
+		"templates/doubling.ts": "export default () => {\n  let s = \"x\";\n  while (true) s += s;\n};\n",
+		"templates/throwing.ts": "export default (event: any) => event.nothing.at.all;\n",
+	}))
+	first, restarts := p.plugin("custom")
+	p.accept(`{"type":"slow","title":"in flight"}`)
+	p.until("a send is in flight", func() bool { return slow.Load() == 1 })
+	for _, destination := range []string{"deadly", "deadly", "doubling", "doubling", "throwing", "throwing", "throwing", "good"} {
+		var a previewAnswer
+		status := p.call("POST", "/v1/preview", `{"destination":"`+destination+`"}`, &a)
+		e := a.TemplateError
+		switch {
+		case status != http.StatusOK || a.Request == nil || !strings.HasPrefix(a.Text, "Add an index to orders "):
+			t.Errorf("%s: %d %+v", destination, status, a)
+		case destination == "good":
+			if e != nil {
+				t.Errorf("a good one after them: %+v", e)
+			}
+		case e == nil || e.File != destination+".ts":
+			t.Errorf("%s: the fault is %+v", destination, e)
+		case destination == "deadly" && !strings.HasPrefix(e.Message, "it ended the process in which it was tried, which serves previews only: "):
+			t.Errorf("%s: %s", destination, e.Message)
+		}
+	}
+	if pid, again := p.plugin("custom"); pid != first || again != restarts {
+		t.Errorf("process %d serves after %d, with %d restarts after %d", pid, first, again, restarts)
+	}
+	if all := p.status().Templates.Problems; len(all) > 0 {
+		t.Errorf("previews are counted as messages: %+v", all)
+	}
+	close(release)
+	p.until("the send is finished", func() bool { return p.states()["delivered"] == 1 })
+	if d := p.deliveryOf("slow"); len(d.Log) != 1 || slow.Load() != 1 {
+		t.Errorf("it was sent %d times: %+v", slow.Load(), d)
+	}
+	p.stop()
+	for _, words := range []string{"template failed", "quarantined", "does not run"} {
+		if strings.Contains(p.log.String(), words) {
+			t.Errorf("the log says %q:\n%s", words, p.log)
+		}
+	}
+}
+
+// TestPreviewWatchesAsJSON: a program that reads it reads JSON and nothing else.
+func TestPreviewWatchesAsJSON(t *testing.T) {
+	cmd := exec.Command("relay", "preview", "--watch", "--json")
+	cmd.Dir = workDir(t, map[string]string{
+		"relay.yaml": `destinations: {team: {provider: slack, url: "http://127.0.0.1:9/services/T01/B01/very-secret"}}`,
+	})
+	var out, words logBuffer
+	cmd.Stdout, cmd.Stderr = &out, &words
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "it waits for a change", func() bool { return strings.Contains(words.String(), "waiting for a change") }, &words)
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if !json.Valid([]byte(out.String())) {
+		t.Errorf("printed\n%s", out.String())
 	}
 }

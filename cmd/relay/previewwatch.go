@@ -49,7 +49,11 @@ func (p *preview) watch(ctx context.Context) error {
 		case err != nil:
 			p.fail(err)
 		}
-		fmt.Fprintf(p.stdout, "\n-- %s, waiting for a change; end with ^C\n\n", time.Now().Format(time.TimeOnly))
+		words := p.stdout
+		if p.json {
+			words = p.stderr // whoever reads JSON reads nothing else
+		}
+		fmt.Fprintf(words, "\n-- %s, waiting for a change; end with ^C\n\n", time.Now().Format(time.TimeOnly))
 		follow()
 	}
 }

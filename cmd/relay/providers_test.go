@@ -19,7 +19,7 @@ import (
 var vendors = map[string]struct{ path, settings, answer string }{
 	"custom":   {"/hook", `secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw`, `{"code":0,"message":""}`},
 	"dingtalk": {"/robot/send?access_token=0123456789abcdef0123456789abcdef", `secret: SEC0123456789abcdef`, `{"errcode":0,"errmsg":"ok"}`},
-	"discord":  {"/api/webhooks/1234567890/abcdefghijklmnopqrstuvwxyz", ``, `{"id":"99","channel_id":"1","content":""}`},
+	"discord":  {"/api/webhooks/1234567890123/abcdefghijklmnopqrstuvwxyz", ``, `{"id":"99","channel_id":"1","content":""}`},
 	"feishu":   {"/open-apis/bot/v2/hook/0123abcd-0123-4567-89ab-0123456789ab", `secret: abcdefghijklmnop`, `{"code":0,"msg":"success","data":{}}`},
 	"slack":    {"/services/T0001/B0001/abcdefghijklmnop", ``, `ok`},
 	"teams":    {"/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=1&sig=abcdefghijklmnop", ``, ``},

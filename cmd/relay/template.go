@@ -118,7 +118,7 @@ func (t *templateDir) listCommand() *cobra.Command {
 				if err == nil {
 					_, err = fmt.Fprintf(t.stdout, "%s\n", raw)
 				}
-				return errors.Join(err, asError(set.Problems()))
+				return errors.Join(err, asError(app.TemplateProblems(t.cfg, set)))
 			}
 			w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "TYPE\tPROVIDER\tTEMPLATE\tFROM")
@@ -129,7 +129,7 @@ func (t *templateDir) listCommand() *cobra.Command {
 				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Type, strings.Join(r.Providers, ", "), r.Template, from)
 			}
-			return errors.Join(w.Flush(), asError(set.Problems()))
+			return errors.Join(w.Flush(), asError(app.TemplateProblems(t.cfg, set)))
 		},
 	}
 	cmd.Flags().StringVar(&destination, "destination", "", "only what this destination gets, with the template that it names")

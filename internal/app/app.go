@@ -82,6 +82,7 @@ type App struct {
 	host       *pluginhost.Host
 	child      *pluginhost.Scripts
 	scripts    *scripts.Client
+	trials     *trials
 	library    *scripts.Library
 	faults     *templateFaults
 	engine     *delivery.Engine
@@ -163,6 +164,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	a.warn(warnings)
 	a.child = a.host.Scripts()
 	a.scripts = scripts.NewClient(a.child)
+	a.trials = newTrials(a.host)
 	a.library = scripts.NewLibrary(scripts.Options{
 		BuiltIn: templates.FS(), Dir: cfg.Templates, Compiler: a.scripts, Logger: a.logger,
 	})
@@ -257,6 +259,7 @@ func (a *App) close() {
 	}
 	if a.child != nil {
 		a.child.Close()
+		a.trials.close()
 	}
 	if a.host != nil {
 		if err := a.host.Close(); err != nil {

@@ -54,6 +54,7 @@ func NewBench(o Options) (*Bench, error) {
 	}
 	b.app.child = b.app.host.Scripts()
 	b.app.scripts = scripts.NewClient(b.app.child)
+	b.app.trials = newTrials(b.app.host)
 	b.app.faults = newTemplateFaults(b.app.logger, b.app.masker.Mask)
 	b.app.identities = identity.New(nil, nil, b.app.logger, compared) // nobody is looked up here
 	return b, nil
@@ -62,6 +63,7 @@ func NewBench(o Options) (*Bench, error) {
 // Close ends the plugins.
 func (b *Bench) Close() error {
 	b.app.child.Close()
+	b.app.trials.close()
 	return errors.Join(b.app.host.Close(), os.RemoveAll(b.temp))
 }
 

@@ -86,7 +86,7 @@ func (a *App) judgeTemplates(ctx context.Context, cfg loaded) (revision string, 
 	if err != nil {
 		return "", nil, fmt.Errorf("load templates: %w", err)
 	}
-	for _, p := range set.Problems() {
+	for _, p := range TemplateProblems(cfg.Config, set) {
 		if p.File == cfg.Templates { // the directory itself
 			words := p.Message
 			p = cfg.Place("templates")
@@ -94,7 +94,7 @@ func (a *App) judgeTemplates(ctx context.Context, cfg loaded) (revision string, 
 		}
 		faults = append(faults, p)
 	}
-	return set.Revision, append(faults, missingTemplates(cfg.Config, set)...), nil
+	return set.Revision, faults, nil
 }
 
 // everyFault is a refusal with what third parties' plugins find, too.

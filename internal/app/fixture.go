@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -106,7 +107,7 @@ func readFixture(file string) (f Fixture, err error) {
 	}
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &keys); err != nil {
-		return f, fmt.Errorf("a fixture is an event, or an object that has one: %w", err)
+		return f, fmt.Errorf("a fixture is an event, or an object that has one: %s", jsonWords(err))
 	}
 	if keys["event"] == nil && keys["sample"] == nil {
 		f.Event = raw // judged by the rules of events
@@ -115,7 +116,11 @@ func readFixture(file string) (f Fixture, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		return f, fmt.Errorf("a fixture has event or sample, and destination, provider, template, language, time_zone and recipient: %w", err)
+		return f, fmt.Errorf("a fixture has event or sample, and destination, provider, template, language, time_zone and recipient: %s", jsonWords(err))
+	}
+	// A render would take the machine's zone without a word.
+	if _, err := time.LoadLocation(f.TimeZone); err != nil || f.TimeZone == "Local" {
+		return f, fmt.Errorf("time_zone: %q is not a time zone that is the same everywhere; write an IANA name, such as Asia/Shanghai or UTC", f.TimeZone)
 	}
 	switch {
 	case f.Event != nil && f.Sample != "":
@@ -124,6 +129,25 @@ func readFixture(file string) (f Fixture, err error) {
 		return f, errors.New("a destination has its own provider and template; give it alone, or these")
 	}
 	return f, nil
+}
+
+// jsonWords says what is wrong with JSON in the words of who wrote it.
+func jsonWords(err error) string {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		if kind.Field == "" {
+			return "it is a JSON " + kind.Value
+		}
+		want := "an object"
+		if kind.Type.Kind() == reflect.String {
+			want = "a text"
+		}
+		return fmt.Sprintf("%s is a JSON %s, and %s is wanted", kind.Field, kind.Value, want)
+	}
+	if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return "there is no key " + key
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // destined takes what the configuration says of the fixture's destination.
@@ -150,7 +174,7 @@ func (f *Fixture) recipient() (string, error) {
 		_ = json.Unmarshal(f.Recipient, &to) // it was decoded before
 		p = personBy(to, f.Provider)
 	} else if err := json.Unmarshal(f.Recipient, &p); err != nil {
-		return "", fmt.Errorf("recipient is neither a person nor an email, a phone or an id: %w", err)
+		return "", fmt.Errorf("recipient is neither a person nor an email, a phone or an id: %s", jsonWords(err))
 	}
 	raw, err := json.Marshal(p)
 	return string(raw), err

@@ -25,11 +25,21 @@ func (a *App) hide(secrets []string) {
 		if !isURL {
 			continue
 		}
+		var numbers, others []string
 		for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
-			if plain, err := url.PathUnescape(segment); err == nil && credential(plain) {
-				all = append(all, segment, plain)
+			plain, err := url.PathUnescape(segment)
+			switch {
+			case err != nil || !credential(plain):
+			case strings.Trim(plain, "0123456789") == "":
+				numbers = append(numbers, segment)
+			default:
+				others = append(others, segment, plain)
 			}
 		}
+		if len(others) == 0 {
+			others = numbers // beside a credential they are ids, which other texts may hold as well
+		}
+		all = append(all, others...)
 		for _, values := range u.Query() {
 			all = append(all, slices.DeleteFunc(values, func(value string) bool { return !credential(value) })...)
 		}

@@ -61,7 +61,7 @@ func (a *App) preview(ctx context.Context, now *snapshot, in api.Preview) (out a
 		}
 		out.Recipient, _ = json.Marshal(p) // it came from JSON
 	}
-	addressed, by, judged := a.addressed(now, dest, c)
+	addressed, by, judged := a.addressed(now, dest, c, true)
 	r, size, err := a.previewAt(ctx, dest, addressed, by)
 	if err != nil {
 		words := err.Error()
@@ -78,7 +78,7 @@ func (a *App) preview(ctx context.Context, now *snapshot, in api.Preview) (out a
 	if size.Limit > 0 {
 		out.Limit = &size.Limit
 	}
-	out.Problems = notNil(slices.Concat(now.templates.Problems(), missingTemplates(now.cfg.Config, now.templates)))
+	out.Problems = notNil(TemplateProblems(now.cfg.Config, now.templates))
 	return out, nil
 }
 

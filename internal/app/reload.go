@@ -155,7 +155,17 @@ func (l loaded) watched() []string {
 	return all
 }
 
-// missingTemplates are the scripts that relay.yaml asks for and that there are not.
+// TemplateProblems lists what is wrong with the files of a templates directory,
+// and what a configuration asks for that is not in it; it may be nil.
+func TemplateProblems(cfg *config.Config, set *scripts.Set) []relay.Problem {
+	if cfg == nil {
+		return set.Problems()
+	}
+	return slices.Concat(set.Problems(), missingTemplates(cfg, set))
+}
+
+// missingTemplates are the scripts that relay.yaml asks for and that there are
+// not. A file that is there and bad is among the set's own problems.
 func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {
 	var missing []relay.Problem
 	for _, s := range cfg.Scripts {
@@ -163,7 +173,7 @@ func missingTemplates(cfg *config.Config, set *scripts.Set) []relay.Problem {
 		switch {
 		case s.Source && set.Source(s.Name) == nil:
 			p.Message = fmt.Sprintf("there is no usable script %q below %s", s.File(), cfg.Templates)
-		case !s.Source && set.Named(s.Name) == nil:
+		case !s.Source && set.Missing(s.Name):
 			p.Message = fmt.Sprintf("there is no usable template %q below %s", s.Name, cfg.Templates)
 		default:
 			continue

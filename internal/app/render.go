@@ -3,28 +3,31 @@ package app
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/relay-sidecar/relay"
+	"github.com/relay-sidecar/relay/internal/pluginhost"
+	"github.com/relay-sidecar/relay/internal/scripts"
 	"github.com/relay-sidecar/relay/plugin"
 	"github.com/relay-sidecar/relay/plugin/pluginpb"
 )
 
-// renderHere has the script child make the message, for plugins that have no
+// renderHere has a script child make the message, for plugins that have no
 // engine. A script that ends the child is tried once more with the built-in
 // template, where the destination wants that. A report with a verdict is the end
 // of the delivery; without one, out is what its plugin gets.
-func (a *App) renderHere(ctx context.Context, out *pluginpb.Delivery, by programs) relay.Report {
+func renderHere(ctx context.Context, child *scripts.Client, out *pluginpb.Delivery, by programs) relay.Report {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(out.TimeoutMs)*time.Millisecond)
 	defer cancel()
-	made, message, err := a.scripts.Render(ctx, out, by.template, by.fallback)
+	made, message, err := child.Render(ctx, out, by.template, by.fallback)
 	if err != nil && by.template != by.fallback && relay.TemplateErrors(out.TemplateErrors) == relay.TemplateErrorsFallback {
 		fault := &relay.TemplateError{File: by.template.Name, Message: "the script child did not survive it: " + err.Error()}
 		out.Template, out.Quarantined = by.fallback.Revision, nil
-		made, message, err = a.scripts.Render(ctx, out, by.fallback)
+		made, message, err = child.Render(ctx, out, by.fallback)
 		made.TemplateError = fault
 	}
 	if err != nil {
@@ -45,7 +48,7 @@ func fill(r *relay.Report, made relay.Report) {
 // renderAndDeliver is for plugins that have no engine: the script child renders,
 // and the plugin gets the message.
 func (a *App) renderAndDeliver(out *pluginpb.Delivery, by programs, deliver func(*pluginpb.Delivery, func(relay.Report)) error, done func(relay.Report)) {
-	made := a.renderHere(context.Background(), out, by)
+	made := renderHere(context.Background(), a.scripts, out, by)
 	if made.Verdict != "" {
 		done(made)
 		return
@@ -61,14 +64,25 @@ func (a *App) renderAndDeliver(out *pluginpb.Delivery, by programs, deliver func
 }
 
 // previewAt asks a provider for what it would send. Of a plugin that has no
-// engine and serves no previews, the message is all there is.
+// engine and serves no previews, the message is all there is. A template that
+// ends the process in which it is tried is tried no more: the answer says so,
+// and is otherwise what a delivery with such a template gets.
 func (a *App) previewAt(ctx context.Context, d *destination, out *pluginpb.Delivery, by programs) (relay.Report, plugin.Size, error) {
 	if d.provider.Renders() {
 		resp, err := d.provider.Preview(ctx, out)
+		var lost *pluginhost.Lost
+		if errors.As(err, &lost) && out.Quarantined == nil && out.Template != out.Fallback {
+			out.Quarantined = plugin.EncodeTemplateError(&relay.TemplateError{
+				File: by.template.Name, Message: "it ended the process in which it was tried, which serves previews only: " + lost.Why,
+			})
+			resp, err = d.provider.Preview(ctx, out)
+		}
 		r, size := plugin.DecodePreview(resp)
 		return r, size, err
 	}
-	made := a.renderHere(ctx, out, by)
+	child, done := a.trials.use()
+	defer done()
+	made := renderHere(ctx, child, out, by)
 	if made.Verdict != "" {
 		return made, plugin.Size{}, nil
 	}
@@ -79,4 +93,46 @@ func (a *App) previewAt(ctx context.Context, d *destination, out *pluginpb.Deliv
 	r, size := plugin.DecodePreview(resp)
 	fill(&r, made)
 	return r, size, err
+}
+
+// trials is a script child for previews of plugins that have no engine: a
+// template that is being written may end it, and what is delivered renders in
+// another one. It stays a while for those of somebody who is at work.
+type trials struct {
+	turn    sync.Mutex // one preview at a time, so that what ends it is known
+	child   *pluginhost.Scripts
+	scripts *scripts.Client
+	idle    *time.Timer
+}
+
+// trialIdle is how long the child stays without a preview.
+const trialIdle = time.Minute
+
+func newTrials(host *pluginhost.Host) *trials {
+	child := host.Scripts()
+	t := &trials{child: child, scripts: scripts.NewClient(child)}
+	t.idle = time.AfterFunc(trialIdle, t.rest)
+	return t
+}
+
+// use is the child, until done is called.
+func (t *trials) use() (child *scripts.Client, done func()) {
+	t.turn.Lock()
+	return t.scripts, func() {
+		t.idle.Reset(trialIdle)
+		t.turn.Unlock()
+	}
+}
+
+// rest ends the child where it is not in use; it is started again when it is.
+func (t *trials) rest() {
+	if t.turn.TryLock() {
+		t.child.Close()
+		t.turn.Unlock()
+	}
+}
+
+func (t *trials) close() {
+	t.idle.Stop()
+	t.child.Close()
 }

@@ -231,7 +231,7 @@ func (a *App) Send(c relay.Claimed, alone bool, done func(relay.Report)) error {
 	if c.Part == relay.PartDirect {
 		done = a.forgetRefused(d, c.User, done)
 	}
-	out, programs, judged := a.addressed(now, d, c)
+	out, programs, judged := a.addressed(now, d, c, false)
 	out.Traceparent = a.tracer.Parent(&c)
 	done = judged(a.observed(d, programs.template.Name, c, done))
 	a.at(PointClaimed)
@@ -258,8 +258,8 @@ type programs struct{ template, fallback *relay.Program }
 
 // addressed is a delivery as its provider gets it, what renders it, and who
 // reads its report on the way back: what it says of the template is remembered
-// and explained.
-func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) (out *pluginpb.Delivery, by programs, judged func(func(relay.Report)) func(relay.Report)) {
+// and explained. Of a trial, which is no delivery, nothing is remembered.
+func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed, trial bool) (out *pluginpb.Delivery, by programs, judged func(func(relay.Report)) func(relay.Report)) {
 	program := d.named
 	if program == nil {
 		program = now.templates.Find(d.Use, c.EventType)
@@ -281,7 +281,7 @@ func (a *App) addressed(now *snapshot, d *destination, c relay.Claimed) (out *pl
 	if c.Part == relay.PartDirect {
 		a.personal(now, d, c, out)
 	}
-	watch := a.faults.watch(program, out)
+	watch := a.faults.watch(program, out, trial)
 	if d.Template != "" && d.named == nil {
 		watch = broken(now.templates.Broken(d.Template), out)
 	}

@@ -43,7 +43,7 @@ func (a *App) status() any {
 	}{
 		Version: a.o.Version, Started: relay.Time{Time: a.started},
 		Config:    configState{file, now.cfg.Revision, relay.Time{Time: now.since}, refused},
-		Templates: templateState{now.templates.Revision, notNil(slices.Concat(now.templates.Problems(), a.faults.problems(time.Now())))},
+		Templates: templateState{now.templates.Revision, notNil(slices.Concat(TemplateProblems(now.cfg.Config, now.templates), a.faults.problems(time.Now())))},
 		Plugins:   a.pluginStatus(),
 	}
 }
@@ -58,6 +58,10 @@ func notNil[T any](list []T) []T {
 func (a *App) pluginStatus() []pluginhost.Status {
 	all := a.host.Status()
 	if child, ok := a.child.Status(); ok {
+		all = append(all, child)
+	}
+	if child, ok := a.trials.child.Status(); ok {
+		child.Name += " (previews)"
 		all = append(all, child)
 	}
 	slices.SortFunc(all, func(x, y pluginhost.Status) int { return cmp.Compare(x.Name, y.Name) })

@@ -60,20 +60,20 @@ func (f *templateFaults) quarantined(p *relay.Program) *relay.TemplateError {
 }
 
 // watch readies a delivery for its way to a plugin: what its report says of the
-// template is remembered, and explained for the log.
-func (f *templateFaults) watch(p *relay.Program, d *pluginpb.Delivery) func(done func(relay.Report)) func(relay.Report) {
+// template is explained for the log and, unless it is only a trial, remembered.
+func (f *templateFaults) watch(p *relay.Program, d *pluginpb.Delivery, trial bool) func(done func(relay.Report)) func(relay.Report) {
 	quarantined := f.quarantined(p)
 	d.Quarantined = plugin.EncodeTemplateError(quarantined)
 	return func(done func(relay.Report)) func(relay.Report) {
 		return func(r relay.Report) {
-			f.judge(p, d, quarantined, &r)
+			f.judge(p, d, quarantined, &r, trial)
 			done(r)
 		}
 	}
 }
 
 // judge reads what a report says of the delivery's template.
-func (f *templateFaults) judge(p *relay.Program, d *pluginpb.Delivery, quarantined *relay.TemplateError, r *relay.Report) {
+func (f *templateFaults) judge(p *relay.Program, d *pluginpb.Delivery, quarantined *relay.TemplateError, r *relay.Report, trial bool) {
 	switch {
 	case r.TemplateError == nil && !r.Lost:
 	case quarantined != nil && r.TemplateError != nil:
@@ -81,7 +81,10 @@ func (f *templateFaults) judge(p *relay.Program, d *pluginpb.Delivery, quarantin
 	case r.TemplateError != nil:
 		scripts.Explain(p, r.TemplateError, d.Event)
 		r.TemplateError.Frame = f.mask(r.TemplateError.Frame)
-		f.failed(p, r.TemplateError, time.Now())
+		if !trial {
+			f.failed(p, r.TemplateError, time.Now())
+		}
+	case trial:
 	case r.Alone && d.Template != d.Fallback:
 		f.died(p, time.Now())
 	}

@@ -154,6 +154,7 @@ func (h *Host) take(s Source) *candidate {
 
 func (h *Host) newProvider(ctx context.Context, s Source, logger *slog.Logger) *Provider {
 	p := &Provider{name: s.Name, host: h, logger: logger, again: make(chan struct{}, 1), look: make(chan struct{}, 1), turned: make(chan struct{})}
+	p.trial.turn = make(chan struct{}, 1)
 	p.from.Store(&s)
 	p.status.State = StateStarting
 	p.ctx, p.stop = context.WithCancel(ctx)
@@ -200,6 +201,9 @@ func (h *Host) Status() []Status {
 		all = append(all, p.Status())
 		if spare, ok := p.spareStatus(); ok {
 			all = append(all, spare)
+		}
+		if trial, ok := p.trialStatus(); ok {
+			all = append(all, trial)
 		}
 	}
 	return all

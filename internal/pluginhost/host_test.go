@@ -3,6 +3,7 @@ package pluginhost_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -48,6 +49,9 @@ type place struct{ logger *slog.Logger }
 var grow func()
 
 func (place) Compose(d *plugin.Delivery, r relay.Rendered) (*plugin.Request, error) {
+	if r.Text == "die composing" {
+		os.Exit(3)
+	}
 	return &plugin.Request{URL: "fake:", Body: []byte(r.Text)}, nil
 }
 
@@ -173,17 +177,43 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
+// TestPreview: previews have a process of their own, which follows the setup and
+// is another one after one of them ended it.
 func TestPreview(t *testing.T) {
-	_, p, _ := started(t)
-	resp, err := p.Preview(t.Context(), &pluginpb.Delivery{
-		Id: "delivery", Settings: "s1", Template: "t1", Event: []byte(`{"title":"exit"}`), Context: &pluginpb.Context{}, TimeoutMs: 1000,
-	})
-	if err != nil {
-		t.Fatal(err)
+	h, p, _ := started(t)
+	preview := func(title, template string) (relay.Report, plugin.Size, error) {
+		resp, err := p.Preview(t.Context(), &pluginpb.Delivery{
+			Id: "delivery", Settings: "s1", Template: template, Event: []byte(`{"title":"` + title + `"}`), Context: &pluginpb.Context{}, TimeoutMs: 1000,
+		})
+		r, size := plugin.DecodePreview(resp)
+		return r, size, err
 	}
 	// Sent, it would end the process.
-	if r, size := plugin.DecodePreview(resp); string(r.Request.Body) != "exit" || size.Used != 4 || !p.Ready() {
-		t.Errorf("report %+v, size %+v", r, size)
+	r, size, err := preview("exit", "t1")
+	if err != nil || r.Request == nil || r.Request.Body != "exit" || size.Used != 4 {
+		t.Fatalf("report %+v, size %+v, %v", r, size, err)
+	}
+	all := h.Status()
+	if len(all) != 2 || all[1].Name != "fake (previews)" || all[1].PID == all[0].PID {
+		t.Fatalf("status %+v", all)
+	}
+	next := setup()
+	next.Programs = append(next.Programs, &relay.Program{Name: "u.ts", Revision: "u1", Code: []byte(`$relay("default", () => "another");`)})
+	if _, err := p.Apply(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if r, _, err := preview("x", "u1"); err != nil || r.Request == nil || r.Request.Body != "another" || h.Status()[1].PID != all[1].PID {
+		t.Errorf("after a change of the setup: %+v, %v", r, err)
+	}
+	var lost *pluginhost.Lost
+	if _, _, err := preview("die composing", "t1"); !errors.As(err, &lost) {
+		t.Errorf("one that ends its process: %v", err)
+	}
+	if r, _, err := preview("again", "t1"); err != nil || r.Request.Body != "again" {
+		t.Errorf("after it: %+v, %v", r, err)
+	}
+	if now := h.Status(); now[0].PID != all[0].PID || now[0].Restarts != 0 || now[1].PID == all[1].PID {
+		t.Errorf("status %+v after %+v", now, all)
 	}
 }
 

@@ -54,7 +54,10 @@ type Provider struct {
 	turned   chan struct{}      // closed when the next session begins
 	starting context.CancelFunc // ends the start that is under way; nil: none is
 	first    *candidate         // the process that the next start takes; nil: it begins one
+	setups   uint64             // how many setups there were
 	alone    *spare
+
+	trial trial // where previews run
 }
 
 func (p *Provider) source() Source { return *p.from.Load() }
@@ -103,6 +106,7 @@ var ErrLate = errors.New("it has not taken its settings yet, and gets nothing un
 func (p *Provider) apply(ctx context.Context, next Setup) ([]*pluginpb.Problem, error) {
 	p.mu.Lock()
 	p.previous, p.setup = p.setup, next
+	p.setups++
 	alone := p.alone
 	p.mu.Unlock()
 	moved := p.next.Swap(nil)
@@ -192,17 +196,6 @@ func (p *Provider) Resolve(ctx context.Context, in *pluginpb.ResolveRequest) (ou
 		return nil, false, relay.ErrUnavailable
 	}
 	return s.resolve(ctx, in)
-}
-
-// Preview asks for what a delivery would send, within the time that it has. Its
-// errors are those of Resolve; what a template or the provider refuses is in
-// the answer.
-func (p *Provider) Preview(ctx context.Context, d *pluginpb.Delivery) (*pluginpb.PreviewResponse, error) {
-	s := p.current()
-	if s == nil {
-		return nil, relay.ErrUnavailable
-	}
-	return s.preview(ctx, d)
 }
 
 // run keeps a process running until the provider is stopped.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -51,6 +52,8 @@ type session struct {
 
 	ended  chan struct{} // closed when nothing more is handed over
 	reason error         // why; read it after ended
+	// outgrew: it was ended for its memory, and reason says so.
+	outgrew atomic.Bool
 
 	image *image // what it was started from; set before it is used
 	late  func() // called when an answer of Check comes that nobody waited for; set before it is used
@@ -267,9 +270,9 @@ func (s *session) ask(ctx context.Context, timeoutMs int64, what string, call fu
 	case err == nil:
 		return false, nil
 	case ended:
-		err = fmt.Errorf("plugin %s ended before it answered %s", s.name, what)
+		err = &Lost{fmt.Sprintf("plugin %s ended before it answered %s", s.name, what)}
 	case status.Code(err) == codes.DeadlineExceeded:
-		err = fmt.Errorf("plugin %s hangs: %s was not answered %s after its timeout", s.name, what, graceTime)
+		err = &Lost{fmt.Sprintf("plugin %s hangs: %s was not answered %s after its timeout", s.name, what, graceTime)}
 		s.end(err)
 	}
 	return alone, err

@@ -33,8 +33,13 @@ func (s *session) watch() {
 // passes, and the collector has its chance.
 const overTicks = 3
 
+// peakTime is how long a process may have twice its memory: a render that is
+// ended for what it takes gives it back at once, and the sends beside it are
+// worth the wait.
+const peakTime = time.Second
+
 // outgrown ends a session whose process stays above its memory; what it holds
-// is answered first. One that has twice as much is killed before the machine
+// is answered first. One that keeps twice as much is killed before the machine
 // runs out of it. It returns for how many ticks the process has been above.
 func (s *session) outgrown(over int) int {
 	if s.memory <= 0 || runtime.GOOS != "linux" { // elsewhere a look costs a process
@@ -44,11 +49,18 @@ func (s *session) outgrown(over int) int {
 	if resident <= s.memory {
 		return 0
 	}
-	if over++; over < overTicks && resident <= 2*s.memory {
+	far := resident > 2*s.memory
+	if far {
+		time.Sleep(peakTime)
+		resident = residentSize(s.proc.PID)
+		far = resident > 2*s.memory
+	}
+	if over++; over < overTicks && !far {
 		return over
 	}
+	s.outgrew.Store(true)
 	s.end(fmt.Errorf("plugin %s has %d MiB of memory in use, more than its bound of %d MiB", s.name, resident>>20, s.memory>>20))
-	if resident > 2*s.memory {
+	if far {
 		syscall.Kill(-s.proc.PID, syscall.SIGKILL)
 	}
 	return over

@@ -1,7 +1,9 @@
 package scripts
 
 import (
+	"bytes"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -43,9 +45,10 @@ func supported() map[string]bool {
 }
 
 // Compile bundles each entry with what it imports from files, whose keys are
-// paths below the templates directory. It is a pure function. Source can be
-// written that crashes the bundler with its process: call it where that may
-// happen.
+// paths below the templates directory, and loads each once. It is a pure
+// function. Source can be written that crashes the bundler or the engine with
+// its process: call it where that may happen. A problem that is Fatal runs on in
+// the process, which is to be ended.
 func Compile(files map[string][]byte, entries []string) []Compiled {
 	scanned := make(map[string][]relay.TemplateError, len(files))
 	for name, source := range files {
@@ -121,9 +124,35 @@ func compile(files map[string][]byte, scanned map[string][]relay.TemplateError, 
 		c.Problems = []relay.TemplateError{{File: entry, Message: fmt.Sprintf(
 			"it is %d KiB with all that it imports; at most %d KiB are taken", len(code)>>10, maxBundle>>10)}}
 	default:
+		if fault := load(entry, files[entry], code); fault != nil {
+			c.Problems = []relay.TemplateError{*fault}
+			return c
+		}
 		c.Code = code
 	}
 	return c
+}
+
+// exported finds where a default export is.
+var exported = regexp.MustCompile(`\bexport\s+default\b|\bas\s+default\b`)
+
+// load has the engine load a program once: what cannot be loaded, or has no
+// function to call, would fail in every render.
+func load(entry string, source, code []byte) *relay.TemplateError {
+	template, err := render.New(relay.Program{Name: entry, Code: code})
+	if err != nil {
+		if fault, ok := err.(*relay.TemplateError); ok {
+			return fault
+		}
+		return &relay.TemplateError{File: entry, Message: err.Error()}
+	}
+	fault := template.Check()
+	if at := exported.FindIndex(source); fault != nil && fault.Line == 0 && strings.HasPrefix(fault.Message, render.NoFunction) && at != nil {
+		before := source[:at[0]]
+		fault.Line = bytes.Count(before, []byte("\n")) + 1
+		fault.Column = utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+	}
+	return fault
 }
 
 // problem is one of the bundler's messages, at its place.
@@ -143,6 +172,9 @@ func problem(entry string, m api.Message) relay.TemplateError {
 	file := strings.TrimPrefix(m.Location.File, filesSpace+":")
 	if file == entryFile {
 		return noDefault(entry)
+	}
+	if strings.HasPrefix(text, "Top-level await is not available") || strings.Contains(text, `"await"`) && strings.Contains(text, "async") {
+		text = "a template cannot wait: leave await out; everything is in event and ctx"
 	}
 	// The bundler counts columns in bytes from 0, people count characters from 1.
 	before := m.Location.LineText[:min(m.Location.Column, len(m.Location.LineText))]

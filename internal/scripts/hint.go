@@ -21,6 +21,9 @@ func Explain(p *relay.Program, e *relay.TemplateError, event json.RawMessage) {
 	}
 	e.Frame = frame(source, e.Line, e.Column)
 	e.Hint = hint(e.Message, lineOf(source, e.Line), event)
+	if e.Hint == "" && nothing.MatchString(e.Message) {
+		e.Hint = misspelt(string(source))
+	}
 }
 
 func lineOf(source []byte, line int) string {
@@ -63,8 +66,21 @@ var (
 	notDefined    = regexp.MustCompile(`^ReferenceError: ([\w$]+) is not defined`)
 	noMember      = regexp.MustCompile(`Object has no member '([\w$]+)'|([\w$]+) is not a function`)
 	noKey         = regexp.MustCompile(`(?:there is|has) no key "([^"]+)"; (?:there are|it has) (.+)$`)
+	nothing       = regexp.MustCompile(`message is empty|empty string|has no text`)
 	chain         = regexp.MustCompile(`\b(event|ctx)((?:\??\.[A-Za-z_$][\w$]*)+)`)
 )
+
+// instead is what there is in place of what other engines have: words, then the
+// names.
+var instead = [][2]string{
+	{"there is no console: put what you want to see into the message, and look at it with relay preview", "console"},
+	{"there is no Intl: formatTime of module \"relay\" writes times, and t translates", "Intl"},
+	{"a template sees no process and no environment: what it needs belongs into the event's data", "process Deno Bun"},
+	{"a template reaches no network: what it needs belongs into the event's data", "fetch XMLHttpRequest WebSocket"},
+	{"a template cannot wait: everything is in event and ctx", "setTimeout setInterval setImmediate queueMicrotask"},
+	{"a template runs in no browser: everything is in event and ctx", "window document navigator"},
+	{"code is not made at run time: write a function", "eval Function"},
+}
 
 // methods are the functions of texts and lists that templates call.
 var methods = strings.Fields(`at charAt concat endsWith entries every filter find findIndex flat flatMap forEach includes indexOf join keys
@@ -89,6 +105,11 @@ func hint(message, line string, event json.RawMessage) string {
 		if slices.Contains(render.Helpers(), m[1]) {
 			return fmt.Sprintf("import { %s } from \"relay\"", m[1])
 		}
+		for _, other := range instead {
+			if slices.Contains(strings.Fields(other[1]), m[1]) {
+				return other[0]
+			}
+		}
 		return didYouMean("", nearest(m[1], append(render.Helpers(), "event", "ctx")))
 	}
 	if m := noMember.FindStringSubmatch(message); m != nil {
@@ -105,25 +126,7 @@ func hintPath(line, property string, event json.RawMessage) string {
 		if last < 1 {
 			continue
 		}
-		known := shapes()[m[1]]
-		for i, step := range steps[:last] {
-			if known == nil {
-				break
-			}
-			below, ok := known[step]
-			if ok {
-				known = below
-				continue
-			}
-			var names []string
-			for name := range known {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			better := nearest(step, names)
-			if other := otherwise[step]; better == "" && known[other] != nil || better == "" && slices.Contains(names, other) {
-				better = other
-			}
+		if i, better := unknown(m[1], steps[:last]); i >= 0 {
 			return didYouMean(strings.Join(append([]string{m[1]}, steps[:i]...), ".")+".", better, steps[i+1:last+1]...)
 		}
 		where := strings.Join(append([]string{m[1]}, steps[:last]...), ".")
@@ -131,6 +134,44 @@ func hintPath(line, property string, event json.RawMessage) string {
 			return fmt.Sprintf("this event has no %s; write %s?.%s", where, where, property)
 		}
 		return fmt.Sprintf("%s can be missing; write %s?.%s", where, where, property)
+	}
+	return ""
+}
+
+// unknown is the first step that there is not, and what may be meant by it.
+func unknown(argument string, steps []string) (at int, better string) {
+	known := shapes()[argument]
+	for i, step := range steps {
+		if known == nil {
+			break
+		}
+		below, ok := known[step]
+		if ok {
+			known = below
+			continue
+		}
+		var names []string
+		for name := range known {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		better := nearest(step, names)
+		if other := otherwise[step]; better == "" && slices.Contains(names, other) {
+			better = other
+		}
+		return i, better
+	}
+	return -1, ""
+}
+
+// misspelt looks through a source whose message came out empty for what there
+// is not in an event.
+func misspelt(source string) string {
+	for _, m := range chain.FindAllStringSubmatch(source, -1) {
+		steps := strings.Split(strings.ReplaceAll(m[2], "?.", "."), ".")[1:]
+		if i, better := unknown(m[1], steps[:1]); i == 0 && better != "" {
+			return fmt.Sprintf("there is no %s.%s; did you mean %s.%s?", m[1], steps[0], m[1], better)
+		}
 	}
 	return ""
 }

@@ -27,6 +27,14 @@ func TestExplain(t *testing.T) {
 		{"Variable", `  return evnt.title;`, "", "did you mean event?"},
 		{"Method", `  return event.title.toUppercase();`, "", "did you mean toUpperCase?"},
 		{"NoReturn", `  message({ title: event.title });`, "", "is a return missing?"},
+		{"Console", `  console.log(event.title);`, "", "there is no console: put what you want to see into the message, and look at it with relay preview"},
+		{"Dates", `  return new Intl.DateTimeFormat().format();`, "", "there is no Intl: formatTime of module \"relay\" writes times, and t translates"},
+		{"Network", `  return fetch("https://example.com");`, "", "a template reaches no network: what it needs belongs into the event's data"},
+		{"Timer", `  setTimeout(() => {}, 1);`, "", "a template cannot wait: everything is in event and ctx"},
+		{"Environment", `  return process.env.HOME;`, "", "a template sees no process and no environment: what it needs belongs into the event's data"},
+		{"Eval", `  return eval("1");`, "", "code is not made at run time: write a function"},
+		{"EmptyText", `  return "" + (event.titel ?? "");`, "", "there is no event.titel; did you mean event.title?"},
+		{"EmptyByTheData", `  return "" + (event.data.titel ?? "");`, "", ""},
 		{"Unknown", `  throw new Error("mine");`, "    2 | export default (event, ctx) => {\n    3 |   throw new Error(\"mine\");\n      |         ^\n    4 | };", ""},
 	}
 	for _, test := range tests {

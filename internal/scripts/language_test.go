@@ -74,7 +74,6 @@ func TestPlaces(t *testing.T) {
 	tests := []struct{ name, source, want string }{
 		{"Throw", "interface X {}\nexport default (event: X) => {\n  throw new Error('no');\n}", "slack/a.ts:3:9: Error: no"},
 		{"Undefined", "type X = any;\nexport default (event: X) => {\n  const a: X = event;\n  return a.nope.deep;\n}", "slack/a.ts:4:17: TypeError: Cannot read property 'deep' of undefined"},
-		{"TopLevel", "type X = any;\n\nnope();\nexport default 1;", "slack/a.ts:3:6: ReferenceError: nope is not defined"},
 		{"ThrowObject", "type X = any;\nexport default () => {\n  throw { code: 7, why: ['x'] };\n}", `slack/a.ts:3:3: threw {"code":7,"why":["x"]}`},
 		{"ThrowString", "\nexport default () => {\n  throw 'up';\n}", `slack/a.ts:3:3: threw "up"`},
 		{"Async", "\nexport default async () => {\n  await null;\n  throw new RangeError('late');\n}", "slack/a.ts:4:9: RangeError: late"},

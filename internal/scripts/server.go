@@ -2,6 +2,7 @@ package scripts
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 
@@ -36,12 +37,19 @@ var _ pluginpb.ScriptsServer = (*Server)(nil)
 // as sources in use; every edit adds one.
 const maxKnown = 64
 
+// lastWords is for how long the child still answers after a script that could
+// not be ended.
+const lastWords = time.Second
+
 // Compile implements pluginpb.ScriptsServer.
 func (s *Server) Compile(_ context.Context, r *pluginpb.CompileRequest) (*pluginpb.CompileResponse, error) {
 	response := &pluginpb.CompileResponse{}
 	for _, c := range Compile(r.GetFiles(), r.GetEntries()) {
 		out := &pluginpb.Compiled{Name: c.Name, Code: c.Code, Inputs: c.Inputs}
 		for i := range c.Problems {
+			if c.Problems[i].Fatal {
+				time.AfterFunc(lastWords, func() { os.Exit(1) }) // relay starts another child
+			}
 			out.Problems = append(out.Problems, toProto(&c.Problems[i]))
 		}
 		response.Compiled = append(response.Compiled, out)

@@ -129,8 +129,16 @@ func (s *Set) Broken(file string) *relay.TemplateError {
 			return &e
 		}
 	}
-	return &relay.TemplateError{File: file, Message: "there is no such template"}
+	return &relay.TemplateError{File: file, Message: noTemplate}
 }
+
+// Missing reports whether there is nothing at a template's path: no program, nor
+// a file that could not be compiled.
+func (s *Set) Missing(file string) bool {
+	return s.Named(file) == nil && s.Broken(file).Message == noTemplate
+}
+
+const noTemplate = "there is no such template"
 
 // Source is the source script of a name such as "bytebase", or of a path such
 // as "sources/github.ts"; the operator's first. It is nil where there is none.

@@ -84,7 +84,9 @@ func (s *shelf) update(ctx context.Context, compiler Compiler, files map[string]
 		if len(c.Problems) > 0 {
 			r.code, r.sources = records[c.Name].code, records[c.Name].sources
 			for i := range r.problems {
-				r.problems[i].Frame = frame(files[r.problems[i].File], r.problems[i].Line, r.problems[i].Column)
+				p := &r.problems[i]
+				p.Frame = frame(files[p.File], p.Line, p.Column)
+				p.Hint = hint(p.Message, lineOf(files[p.File], p.Line), nil)
 			}
 		} else {
 			r.sources = s.sources(files, c.Inputs)
@@ -181,7 +183,7 @@ func (s *shelf) problems() []relay.Problem {
 			if r.code != nil {
 				message = e.Message + " (the last good version goes on)"
 			}
-			all = append(all, relay.Problem{File: e.File, Line: e.Line, Column: e.Column, Message: message, Frame: e.Frame})
+			all = append(all, relay.Problem{File: e.File, Line: e.Line, Column: e.Column, Message: message, Frame: e.Frame, Hint: e.Hint})
 		}
 	}
 	return all

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/dop251/goja"
+	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/file"
 
 	"github.com/relay-sidecar/relay"
@@ -31,7 +32,13 @@ func (s *scope) fault(x any) *relay.TemplateError {
 	case error:
 		switch {
 		case errors.As(x, &interrupted):
-			return s.at(interrupted.Stack(), fmt.Sprint(interrupted.Value()))
+			e := s.at(interrupted.Stack(), fmt.Sprint(interrupted.Value()))
+			// The engine keeps no place for a loop without a body. Outside of
+			// functions (below are the compiler's and the program) it can only be that.
+			if name := sourceName(s.template.idle); name != "" && len(interrupted.Stack()) <= 2 {
+				e.File, e.Line, e.Column = name, s.template.idle.Line, s.template.idle.Column+1
+			}
+			return e
 		case errors.As(x, &overflow):
 			return s.at(overflow.Stack(), fmt.Sprintf("calls nest deeper than %d levels; is there an endless recursion?", maxStack))
 		case errors.As(x, &exception):
@@ -54,10 +61,52 @@ func (s *scope) at(stack []goja.StackFrame, message string) *relay.TemplateError
 	return e
 }
 
+// idleLoop is the first loop without a body that stands in none of a program's
+// functions, but the one that the compiler puts around all.
+func idleLoop(p *ast.Program) (place file.Position) {
+	if len(p.Body) != 1 {
+		return place
+	}
+	statement, _ := p.Body[0].(*ast.ExpressionStatement)
+	if statement == nil {
+		return place
+	}
+	call, _ := statement.Expression.(*ast.CallExpression)
+	if call == nil {
+		return place
+	}
+	all, _ := call.Callee.(*ast.ArrowFunctionLiteral)
+	if all == nil {
+		return place
+	}
+	body, _ := all.Body.(*ast.BlockStatement)
+	if body == nil {
+		return place
+	}
+	for _, statement := range body.List {
+		var inner ast.Statement
+		switch loop := statement.(type) {
+		case *ast.ForStatement:
+			inner = loop.Body
+		case *ast.WhileStatement:
+			inner = loop.Body
+		case *ast.DoWhileStatement:
+			inner = loop.Body
+		default:
+			continue
+		}
+		block, _ := inner.(*ast.BlockStatement)
+		if _, empty := inner.(*ast.EmptyStatement); empty || block != nil && len(block.List) == 0 {
+			return p.File.Position(int(inner.Idx0()) - p.File.Base()) // the loop itself has none in a source map
+		}
+	}
+	return place
+}
+
 // sourceName is the file of a place; empty where there is no source map, as in
 // code that the compiler added.
 func sourceName(place file.Position) string {
-	if place.Line == 0 || place.Filename == "" {
+	if place.Line == 0 || place.Filename == "" || place.Filename == "." { // the latter of module "relay"
 		return ""
 	}
 	if name, err := url.PathUnescape(place.Filename); err == nil {

@@ -1,8 +1,10 @@
 package render
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/dop251/goja"
@@ -13,6 +15,7 @@ import (
 const (
 	maxText     = 4 << 20 // characters of a text that one call makes
 	maxElements = 1 << 20 // of an array; the longest event has half as many
+	maxBytes    = 8 << 20 // of an ArrayBuffer, also one below a typed array
 	maxNested   = 1000    // levels of JSON in JSON.parse, which recurses
 )
 
@@ -26,9 +29,11 @@ type guard struct {
 var guards = []guard{
 	{[]string{"repeat"}, (*scope).guardRepeat},
 	{[]string{"padStart", "padEnd"}, (*scope).guardPad},
-	{[]string{"replaceAll"}, (*scope).guardReplaceAll},
+	{[]string{"replace"}, (*scope).guardReplace}, // replaceAll, too
 	{[]string{"parse"}, (*scope).guardParse},
 	{[]string{"Array"}, (*scope).guardArray},
+	{[]string{"Array("}, (*scope).guardJoin}, // of an array that was not written out
+	{[]string{"ArrayBuffer", "8Array", "16Array", "32Array", "64Array", "8ClampedArray"}, (*scope).guardBuffers},
 }
 
 // lazyFunctions is the syntax of generators and async functions, whose
@@ -113,11 +118,14 @@ func (s *scope) refuse(format string, args ...any) {
 	panic(e)
 }
 
-// length counts the UTF-16 units of a value's text, nearly: bytes are at most
-// three times as many.
+// length counts the UTF-16 units of a value's text; of what is no text nearly,
+// as bytes.
 func length(v goja.Value) float64 {
 	if missing(v) {
 		return 0
+	}
+	if text, ok := v.(goja.String); ok {
+		return float64(text.Length())
 	}
 	return float64(len(v.String()))
 }
@@ -140,14 +148,85 @@ func (s *scope) guardPad() {
 	}
 }
 
-func (s *scope) guardReplaceAll() {
-	s.wrap(func(c goja.FunctionCall) {
-		if goja.IsString(c.Argument(0)) && goja.IsString(c.Argument(1)) {
-			text := plain(c.This)
-			found := strings.Count(text, c.Argument(0).String())
-			s.refuseText("replaceAll", float64(len(text))+float64(found)*length(c.Argument(1)))
+// guardReplace counts beforehand what a replacement by a text makes. What the
+// least thoughtful guess allows costs nothing more; else what is found is gone
+// through once without making anything. A replacement by a function can be
+// interrupted.
+func (s *scope) guardReplace() {
+	for _, name := range []string{"replace", "replaceAll"} {
+		_, original := s.native("String", "prototype", name)
+		s.wrap(func(c goja.FunctionCall) {
+			pattern, object := c.Argument(0).(*goja.Object)
+			if _, ok := goja.AssertFunction(c.Argument(1)); ok || missing(c.This) || object && pattern.ClassName() != "RegExp" {
+				return
+			}
+			by := c.Argument(1).String()
+			text, refs := length(c.This), float64(strings.Count(by, "$"))
+			if (text+1)*(float64(len(by))+refs*text+1) <= maxText {
+				return
+			}
+			size := text
+			count := s.rt.ToValue(func(found goja.FunctionCall) goja.Value {
+				size += float64(len(by))
+				if refs > 0 {
+					size += refs * s.longestPart(found.Arguments, by)
+				}
+				s.refuseText(name, size)
+				return s.rt.ToValue("")
+			})
+			var at goja.Value
+			if object {
+				at = pattern.Get("lastIndex")
+			}
+			_, err := original(c.This, c.Argument(0), count)
+			if err == nil && object {
+				err = pattern.Set("lastIndex", at)
+			}
+			if err != nil {
+				panic(err)
+			}
+		}, "String", "prototype", name)
+	}
+}
+
+// longestPart is the most that one reference of a replacement stands for, by
+// the arguments that a function in its place would get: what was found, its
+// groups, its place, and the text.
+func (s *scope) longestPart(arguments []goja.Value, by string) (longest float64) {
+	for i, v := range arguments {
+		if _, number := v.(goja.String); !number && i > 0 { // its place
+			if strings.Contains(by, "$`") || strings.Contains(by, "$'") {
+				longest = max(longest, length(arguments[min(i+1, len(arguments)-1)]))
+			}
+			break
 		}
-	}, "String", "prototype", "replaceAll")
+		longest = max(longest, length(v))
+	}
+	return longest
+}
+
+// guardJoin refuses texts that many elements, or what stands between them, make
+// together.
+func (s *scope) guardJoin() {
+	s.wrap(func(c goja.FunctionCall) {
+		o, ok := c.This.(*goja.Object)
+		if !ok || o.ClassName() != "Array" {
+			return
+		}
+		n := o.Get("length").ToFloat()
+		between := 1.0
+		if separator := c.Argument(0); !goja.IsUndefined(separator) {
+			between = length(separator)
+		}
+		size := n * between
+		s.refuseText("join", size)
+		for i := range int(n) {
+			if v := o.Get(strconv.Itoa(i)); goja.IsString(v) {
+				size += length(v)
+				s.refuseText("join", size)
+			}
+		}
+	}, "Array", "prototype", "join")
 }
 
 func (s *scope) guardParse() {
@@ -195,6 +274,82 @@ func (s *scope) guardArray() {
 	}
 	s.define(prototype.ToObject(s.rt), "constructor", guarded)
 	s.define(s.rt.GlobalObject(), "Array", guarded)
+}
+
+// guardBuffers bounds what one call takes in bytes: they are there at once,
+// before anybody can look.
+func (s *scope) guardBuffers() {
+	refuse := func(name string, n float64) {
+		if n > maxBytes {
+			s.refuse("%s of %.0f bytes; at most %d are taken", name, n, maxBytes)
+		}
+	}
+	s.guardConstructor("ArrayBuffer", []string{"isView"}, func(argument goja.Value) {
+		refuse("an ArrayBuffer", argument.ToFloat())
+	})
+	for name, size := range map[string]float64{
+		"Int8Array": 1, "Uint8Array": 1, "Uint8ClampedArray": 1, "Int16Array": 2, "Uint16Array": 2, "Int32Array": 4, "Uint32Array": 4,
+		"Float32Array": 4, "Float64Array": 8, "BigInt64Array": 8, "BigUint64Array": 8,
+	} {
+		check := func(argument goja.Value) {
+			n := argument
+			if o, ok := argument.(*goja.Object); ok {
+				if n = o.Get("length"); o.ClassName() == "ArrayBuffer" || missing(n) {
+					return
+				}
+			}
+			refuse("a "+name, n.ToFloat()*size)
+		}
+		array := s.guardConstructor(name, nil, check)
+		if array == nil {
+			continue
+		}
+		if from, ok := goja.AssertFunction(array.Prototype().Get("from")); ok {
+			s.define(array, "from", s.rt.ToValue(func(call goja.FunctionCall) goja.Value {
+				check(call.Argument(0))
+				v, err := from(call.This, call.Arguments...)
+				if err != nil {
+					panic(err)
+				}
+				return v
+			}))
+		}
+	}
+}
+
+// guardConstructor puts check in front of a constructor, where the engine has
+// it, and takes its functions over.
+func (s *scope) guardConstructor(name string, functions []string, check func(goja.Value)) *goja.Object {
+	v := s.rt.Get(name)
+	if missing(v) {
+		return nil
+	}
+	original := v.ToObject(s.rt)
+	guarded := s.rt.ToValue(func(call goja.ConstructorCall) *goja.Object {
+		if !missing(call.Argument(0)) {
+			check(call.Argument(0))
+		}
+		o, err := s.rt.New(original, call.Arguments...)
+		if err == nil {
+			err = o.SetPrototype(call.This.Prototype()) // of a class that extends it
+		}
+		if err != nil {
+			panic(err)
+		}
+		return o
+	}).ToObject(s.rt)
+	prototype := original.Get("prototype")
+	if err := errors.Join(guarded.Set("prototype", prototype), guarded.SetPrototype(original.Prototype())); err != nil {
+		panic(err)
+	}
+	for _, f := range append(functions, "BYTES_PER_ELEMENT") {
+		if v := original.Get(f); v != nil {
+			s.define(guarded, f, v)
+		}
+	}
+	s.define(prototype.ToObject(s.rt), "constructor", guarded)
+	s.define(s.rt.GlobalObject(), name, guarded)
+	return guarded
 }
 
 func (s *scope) define(o *goja.Object, name string, v goja.Value) {

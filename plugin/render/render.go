@@ -23,10 +23,12 @@ package render
 import (
 	"context"
 	"encoding/json"
+	"runtime"
 	"time"
 
 	"github.com/dlclark/regexp2/v2"
 	"github.com/dop251/goja"
+	"github.com/dop251/goja/file"
 	"github.com/dop251/goja/parser"
 
 	"github.com/relay-sidecar/relay"
@@ -83,6 +85,7 @@ type Template struct {
 	guards  []func(*scope)
 	locales *relay.Locales
 	zones   zones
+	idle    file.Position // of a loop that does nothing, outside of functions
 }
 
 // New compiles a program. An error is a *relay.TemplateError.
@@ -93,11 +96,30 @@ func New(p relay.Program) (*Template, error) {
 	if err == nil {
 		var program *goja.Program
 		if program, err = goja.CompileAST(parsed, true); err == nil {
-			return &Template{name: p.Name, program: program, guards: guardsOf(string(p.Code)), locales: p.Locales}, nil
+			return &Template{name: p.Name, program: program, guards: guardsOf(string(p.Code)), locales: p.Locales, idle: idleLoop(parsed)}, nil
 		}
 	}
 	return nil, compileFault(p.Name, err)
 }
+
+// Check loads the program as a render does, without calling its default export,
+// and says what keeps it from ever being rendered. A fault that is Fatal runs on
+// in this process.
+func (t *Template) Check() *relay.TemplateError {
+	answer := make(chan *relay.TemplateError, 2)
+	s := t.open(Context{Now: time.Now()}, "")
+	go func() {
+		fault := s.run(NewWatch(), checkTime, func(e *relay.TemplateError) { answer <- e }, func() { s.function() })
+		if fault != ErrGivenUp {
+			answer <- fault
+		}
+	}()
+	return <-answer
+}
+
+// checkTime is longer than a render may take: what is a little late on a busy
+// machine is no fault.
+const checkTime = time.Second
 
 var inlineSourceMaps = parser.WithSourceMapLoader(func(string) ([]byte, error) { return nil, nil })
 
@@ -150,6 +172,7 @@ func (t *Template) Render(ctx context.Context, in Input) (Output, *relay.Templat
 	// The heap is the process's. Alone it shows whose fault that was.
 	done := in.Watch.clear()
 	defer done()
+	runtime.GC()
 	in.Watch = NewWatch()
 	if tell := in.GiveUp; tell != nil {
 		in.GiveUp = func(e *relay.TemplateError) {

@@ -279,6 +279,16 @@ func TestLimits(t *testing.T) {
 		{"ReplaceAll", `return "a".repeat(1e4).replaceAll("a", "b".repeat(1e4))`, "RangeError: replaceAll would make"},
 		{"LongArray", `return new Array(4294967295).fill(0).join()`, "RangeError: an array of 4294967295 elements; at most 1048576 are taken"},
 		{"LongArrayFrom", `return Array.from({length: 4e9}).join()`, "RangeError: an array of 4000000000 elements"},
+		{"Replace", `return "x".repeat(1e4).replace(/x/g, "xx".repeat(1000))`, "RangeError: replace would make a text of 419"},
+		{"ReplaceByWhatWasFound", `return "x".repeat(1e6).replace(/(x+)/g, "$1$1$1$1$1")`, "RangeError: replace would make a text of 6000010 characters"},
+		{"ReplaceByWhatStandsBefore", "return 'x'.repeat(1e4).replace(/x/g, '$`')", "RangeError: replace would make a text of "},
+		{"Join", `return Array(1e5).join("x".repeat(1e5))`, "RangeError: join would make a text of 10000000000 characters"},
+		{"JoinOfLongOnes", `return Array(1e3).fill("x".repeat(1e5)).join("")`, "RangeError: join would make a text of 42"},
+		{"Bytes", `return "n" + new Uint8Array(2 ** 30).length`, "RangeError: a Uint8Array of 1073741824 bytes; at most 8388608 are taken"},
+		{"BytesOfAnother", `return "n" + new Float64Array({length: 2 ** 24}).length`, "RangeError: a Float64Array of 134217728 bytes"},
+		{"BytesFrom", `return "n" + Uint8Array.from({length: 2 ** 30}).length`, "RangeError: a Uint8Array of 1073741824 bytes"},
+		{"BytesOfAConstructor", `return "n" + new (new Uint16Array(1).constructor)(2 ** 30).length`, "RangeError: a Uint16Array of 2147483648 bytes"},
+		{"Buffer", `return "n" + new ArrayBuffer(2 ** 30).byteLength`, "RangeError: an ArrayBuffer of 1073741824 bytes"},
 		{"DeepJSON", `return JSON.parse("[".repeat(3e4))`, "RangeError: JSON.parse: brackets are nested deeper than 1000 levels"},
 		{"NoProcess", `return typeof process + typeof require + typeof fetch + typeof setTimeout`, ""},
 	}
@@ -307,9 +317,13 @@ func TestGuardsLetTheRestThrough(t *testing.T) {
 			"ab".repeat(3), "x".padStart(3, "-"), "x".padEnd(3, "-"), "aXbX".replaceAll("X", "yy"), "a1b2".replaceAll(/\d/g, (d) => d * 2),
 			JSON.stringify(JSON.parse('{"a":[1,{"b":null}]}', (k, v) => v === 1 ? 2 : v)), Array.isArray([]) && Array.isArray(Array(3)),
 			[] instanceof Array, new List(1, 2).length, Array.from("abc").join("+"), Array.of(1, 2).concat(Array(2).fill(0)).join(""), new Array(1, 2, 3).length,
-			[..."ab"].map((x) => x + x).join(),
+			[..."ab"].map((x) => x + x).join(), [1, , null, "a", [2, 3]].join(), "aXbX".replace("X", "[$&]"), "a1b2".replace(/(\d)/g, "<$1>"),
+			(() => { const text = "x1".repeat(3000), digit = /1/y; digit.lastIndex = 1; return text.replace(digit, "$&".repeat(3)).slice(0, 5) + digit.lastIndex })(),
+			"x1".repeat(3000).replace(/\d/g, "<$&>").length, new Uint8Array([1, 300]).join("+"), Uint16Array.from([1, 2], (n) => n * 2).join("+"),
+			Int8Array.BYTES_PER_ELEMENT, new Uint8Array(new ArrayBuffer(8), 2, 3).length, ArrayBuffer.isView(new Float32Array(2)),
+			new Uint8Array(2) instanceof Uint8Array, Uint8Array.of(7)[0], new (class extends Uint8Array {})(3).length,
 		].join(" ")`)
-	want := `ababab --x x-- ayybyy a2b4 {"a":[2,{"b":null}]} true true 2 a+b+c 1200 3 aa,bb`
+	want := `ababab --x x-- ayybyy a2b4 {"a":[2,{"b":null}]} true true 2 a+b+c 1200 3 aa,bb 1,,,a,2,3 a[X]bX a<1>b<2> x111x2 12000 1+44 2+4 1 3 true true 7 3`
 	if fault != nil || out.Text != want {
 		t.Errorf("got %s, %v; want %s", out.Text, fault, want)
 	}
@@ -318,7 +332,7 @@ func TestGuardsLetTheRestThrough(t *testing.T) {
 // TestMemory: a script is ended by what it takes, before its time is over. (The
 // longer time of a source script leaves a busy machine enough of it.)
 func TestMemory(t *testing.T) {
-	template := newScript(t, `$relay("default", () => { const a = [new ArrayBuffer(1e8), new ArrayBuffer(1e8)]; for (;;) a.length })`)
+	template := newScript(t, `$relay("default", () => { const a = []; for (let i = 0; i < 40; i++) a.push(new ArrayBuffer(5e6)); for (;;) a.length })`)
 	_, _, fault := template.Convert(context.Background(), []byte(`{}`), time.Now())
 	if fault == nil || fault.Message != "used more than 128 MiB of memory" {
 		t.Errorf("fault %v", fault)
@@ -330,7 +344,7 @@ func TestMemory(t *testing.T) {
 func TestMemoryOfAnother(t *testing.T) {
 	watch := render.NewWatch()
 	scripts := map[string]string{
-		`const a = [new ArrayBuffer(1e8), new ArrayBuffer(1e8)]; for (;;) a.length`: "used more than 128 MiB of memory",
+		`const a = []; for (let i = 0; i < 40; i++) a.push(new ArrayBuffer(5e6)); for (;;) a.length`: "used more than 128 MiB of memory",
 		`for (;;) ;`: "took longer than 250 ms",
 		`const until = 20000; let n = 0; while (n < until) n++; return "n" + n`: "",
 	}

@@ -94,12 +94,20 @@ func (s *scope) run(w *Watch, limit time.Duration, giveUp func(*relay.TemplateEr
 
 // call runs the default export and takes a settled promise apart.
 func (s *scope) call(args ...goja.Value) goja.Value {
+	return s.settle(s.function()(goja.Undefined(), args...))
+}
+
+// function is the default export.
+func (s *scope) function() goja.Callable {
 	f, ok := goja.AssertFunction(s.entry)
 	if !ok {
-		s.fail("the default export is %s; it must be a function (event, ctx)", describe(s.entry))
+		s.fail(NoFunction+" %s; it must be a function (event, ctx)", describe(s.entry))
 	}
-	return s.settle(f(goja.Undefined(), args...))
+	return f
 }
+
+// NoFunction is how the words begin for a default export that cannot be called.
+const NoFunction = "the default export is"
 
 var promiseType = reflect.TypeFor[*goja.Promise]()
 

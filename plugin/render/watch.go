@@ -121,7 +121,8 @@ type vigil struct {
 	giveUp  func(*relay.TemplateError) // nil: there is nothing else to do
 	name    string
 	watch   *Watch
-	accused atomic.Bool // of the process's memory, while others ran: it may be theirs
+	accused atomic.Bool // of the process's memory, which may be that of others
+	hasty   bool        // the last look did not wait for the collector; keep's own
 	state   atomic.Int32
 	timer   *time.Timer
 }
@@ -131,6 +132,7 @@ const (
 	running = iota
 	ended
 	givenUp
+	over // it was given up, and ended after all
 )
 
 // watch begins a vigil. It costs a timer; the rest only a script that is late.
@@ -144,7 +146,12 @@ func (s *scope) watch(w *Watch, limit time.Duration, giveUp func(*relay.Template
 // end ends the vigil; false means that the script was given up before.
 func (v *vigil) end() bool {
 	v.timer.Stop()
-	return v.state.CompareAndSwap(running, ended)
+	if v.state.CompareAndSwap(running, ended) {
+		return true
+	}
+	v.state.Store(over)
+	time.AfterFunc(tick, debug.FreeOSMemory) // sends may be in flight in this process, which is judged by what it has
+	return false
 }
 
 // keep looks at a late script until it ends or is given up. It counts ticks,
@@ -179,7 +186,7 @@ func (v *vigil) keep() {
 			sinceGC = 10 // a collection is not for nothing
 			if memory = v.holds(MaxMemory); memory {
 				reason = fmt.Sprintf("used more than %d MiB of memory", MaxMemory>>20)
-				v.accused.Store(v.watch.shared())
+				v.accused.Store(v.hasty || v.watch.shared())
 			}
 		}
 		if reason != "" {
@@ -191,11 +198,14 @@ func (v *vigil) keep() {
 	}
 }
 
-// ceiling watches the memory of a script that was given up, to the end of the
-// process, and brings that end about when nothing else keeps the script from
+// ceiling watches the memory of a script that does not end, mostly to the end of
+// the process, and brings that end about when nothing else keeps the script from
 // taking the machine's memory.
 func (v *vigil) ceiling() {
 	for !v.holds(lastMemory) {
+		if v.state.Load() == over {
+			return
+		}
 		time.Sleep(tick)
 	}
 	line, _ := json.Marshal(map[string]string{"@level": "error", "@message": fmt.Sprintf(
@@ -213,13 +223,35 @@ func (v *vigil) grown() uint64 {
 }
 
 // holds reports whether the growth is more than a limit without the garbage of
-// others, which is no fault of this script.
+// others, which is no fault of this script. The collector waits for a call of
+// the engine that copies a long text, and then the script is in the next one,
+// which may be many times as long. So where there is far more meanwhile, it is
+// hasty, and may be wrong.
 func (v *vigil) holds(limit uint64) bool {
 	if v.grown() <= limit {
 		return false
 	}
-	runtime.GC()
-	return v.grown() > limit
+	if v.hasty = false; v.watch == nil {
+		runtime.GC()
+		return v.grown() > limit
+	}
+	collected := make(chan struct{})
+	go func() {
+		runtime.GC()
+		close(collected)
+	}()
+	for state := v.state.Load(); state != ended && state != over; state = v.state.Load() {
+		if v.grown() > limit+MaxMemory {
+			v.hasty = true
+			return true
+		}
+		select {
+		case <-collected:
+			return v.grown() > limit
+		case <-time.After(tick):
+		}
+	}
+	return false
 }
 
 func tookLonger(limit time.Duration) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -60,8 +61,11 @@ func (p *Provider) Open(s plugin.Settings) (plugin.Destination, []plugin.Problem
 			return nil, problems
 		}
 	}
-	post.HideURL(s.Masker, a.url)
-	s.Masker.Add(a.token)
+	if a.token == "" {
+		post.HideURL(s.Masker, a.url)
+	} else { // not the webhook's id by itself: it is no secret, and a number that other texts hold
+		s.Masker.Add(a.url.String(), a.url.RequestURI(), strings.TrimPrefix(a.url.Path, "/"), a.token)
+	}
 	return &webhook{
 		client: p.client, global: &p.global, masker: s.Masker, address: a,
 		look: look{Username: target.Username, AvatarURL: target.AvatarURL},

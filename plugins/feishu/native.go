@@ -82,6 +82,12 @@ func checkCard(raw json.RawMessage) error {
 	if json.Unmarshal(raw, &c) != nil || c == nil {
 		return errors.New("the card is not a JSON object")
 	}
+	if kind, ok := c["type"]; ok && kind != "template" {
+		return fmt.Errorf("the card has the type %q, which is none of feishu's: another vendor's, perhaps", fmt.Sprint(kind))
+	}
+	if _, list := c["body"].([]any); list {
+		return errors.New("the card's body is an array; feishu's is an object with elements")
+	}
 	count := counter{second: c["schema"] == "2.0"}
 	if err := count.walk("card", c); err != nil {
 		return err
