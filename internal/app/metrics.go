@@ -29,6 +29,9 @@ func (s scraped) Pauses(ctx context.Context) ([]relay.Pause, error) { return s.a
 func (s scraped) Plugins() []metrics.Plugin {
 	var all []metrics.Plugin
 	for _, p := range s.a.pluginStatus() {
+		if p.Beside {
+			continue // for suspects and previews; what delivers counts
+		}
 		all = append(all, metrics.Plugin{Provider: p.Name, Up: p.State == pluginhost.StateReady, Restarts: p.Restarts})
 	}
 	return all

@@ -255,6 +255,8 @@ type Status struct {
 	Memory   int64  `json:"memory"` // resident bytes; 0: unknown
 	// Error is why it does not run, or why a changed executable was not taken up.
 	Error string `json:"error,omitempty"`
+	// Beside says that it is a second process, beside the one that delivers.
+	Beside bool `json:"-"`
 }
 
 // backoff is the wait before a plugin is started again: none after a good

@@ -109,6 +109,7 @@ func (p *Provider) spareStatus() (Status, bool) {
 	}
 	status := s.Status()
 	status.Name += " (suspects)"
+	status.Beside = true
 	return status, true
 }
 

@@ -131,5 +131,5 @@ func (p *Provider) trialStatus() (Status, bool) {
 		return Status{}, false
 	}
 	s := p.Status()
-	return Status{Name: p.name + " (previews)", Origin: s.Origin, Version: s.Version, PID: pid, State: StateReady, Memory: residentSize(pid)}, true
+	return Status{Name: p.name + " (previews)", Origin: s.Origin, Version: s.Version, PID: pid, State: StateReady, Memory: residentSize(pid), Beside: true}, true
 }
