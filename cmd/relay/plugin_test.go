@@ -322,21 +322,22 @@ func TestSlowPluginsHoldNobodyUp(t *testing.T) {
 	}
 	file := filepath.Join(dir, "relay.yaml")
 	writeFile(t, file, config)
-	took := func(what string, most time.Duration, f func()) {
+	// Who waits for such a plugin waits for the 10 s that it may take to start.
+	promptly := func(what string, f func()) {
 		t.Helper()
 		before := time.Now()
 		f()
-		if d := time.Since(before); d > most {
+		if d := time.Since(before); d > 9*time.Second {
 			t.Errorf("%s took %s", what, d)
 		}
 	}
 	var p *relayProcess
-	took("the start", 7*time.Second, func() { p = startRelay(t, dir) })
+	promptly("the start", func() { p = startRelay(t, dir) })
 	state := func(name string) string {
 		var list struct {
 			Destinations []struct{ Name, State, Reason string }
 		}
-		took("an answer", 3*time.Second, func() { p.call("GET", "/v1/destinations", "", &list) })
+		promptly("an answer", func() { p.call("GET", "/v1/destinations", "", &list) })
 		for _, d := range list.Destinations {
 			if d.Name == name {
 				return d.State + " " + d.Reason
@@ -353,19 +354,19 @@ func TestSlowPluginsHoldNobodyUp(t *testing.T) {
 		}
 	}
 	writeFile(t, file, config+"  another: {provider: stuck, x: y}\n")
-	took("a reload", 7*time.Second, func() { p.call("POST", "/v1/reload", "", nil) })
+	promptly("a reload", func() { p.call("POST", "/v1/reload", "", nil) })
 	for _, name := range []string{"silent", "mute", "stuck"} {
 		if got := state("to-" + name); !strings.HasPrefix(got, "paused plugin unavailable: ") {
 			t.Errorf("to-%s is %s", name, got)
 		}
 	}
-	took("relay reload", 4*time.Second, func() {
+	promptly("relay reload", func() {
 		if out, err := exec.Command("relay", "reload", "--server", p.base).CombinedOutput(); err != nil ||
 			!strings.Contains(string(out), "relay: warning: plugin silent does not run (") {
 			t.Errorf("relay reload (%v):\n%s", err, out)
 		}
 	})
-	took("the end", 5*time.Second, p.stop)
+	promptly("the end", p.stop)
 }
 
 // TestBadPluginsAreNamed is the table of what can be wrong with a plugin: relay
