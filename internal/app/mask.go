@@ -25,21 +25,14 @@ func (a *App) hide(secrets []string) {
 		if !isURL {
 			continue
 		}
-		var numbers, others []string
-		for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
+		segments := strings.Split(u.EscapedPath(), "/")
+		beside := slices.ContainsFunc(segments, token)
+		for _, segment := range segments {
 			plain, err := url.PathUnescape(segment)
-			switch {
-			case err != nil || !credential(plain):
-			case strings.Trim(plain, "0123456789") == "":
-				numbers = append(numbers, segment)
-			default:
-				others = append(others, segment, plain)
+			if err == nil && credential(plain) && !(beside && number(plain)) {
+				all = append(all, segment, plain)
 			}
 		}
-		if len(others) == 0 {
-			others = numbers // beside a credential they are ids, which other texts may hold as well
-		}
-		all = append(all, others...)
 		for _, values := range u.Query() {
 			all = append(all, slices.DeleteFunc(values, func(value string) bool { return !credential(value) })...)
 		}
@@ -55,6 +48,16 @@ func credential(part string) bool {
 	const long = 16 // although it has no digit
 	return len(part) >= long || strings.ContainsFunc(part, unicode.IsDigit)
 }
+
+// token tells whether a part of a secret URL is so long that it alone is the
+// secret: Discord's has 68 characters. A number beside it is an id, which other
+// texts may hold as well.
+func token(part string) bool {
+	const surely = 40
+	return len(part) >= surely && strings.ContainsFunc(part, unicode.IsDigit) && !number(part)
+}
+
+func number(part string) bool { return strings.Trim(part, "0123456789") == "" }
 
 // masked wraps done: a plugin masks the secrets of the destination that a
 // delivery goes to, and knows no others. A vendor, an event or a template may

@@ -62,6 +62,7 @@ func (a *App) pluginStatus() []pluginhost.Status {
 	}
 	if child, ok := a.trials.child.Status(); ok {
 		child.Name += " (previews)"
+		child.Beside = true
 		all = append(all, child)
 	}
 	slices.SortFunc(all, func(x, y pluginhost.Status) int { return cmp.Compare(x.Name, y.Name) })

@@ -58,7 +58,7 @@ type session struct {
 	image *image // what it was started from; set before it is used
 	late  func() // called when an answer of Check comes that nobody waited for; set before it is used
 
-	known map[string]bool // revisions of programs that the process has; used under Provider.mu
+	known map[string]bool // revisions of programs that the process has; used by whoever has the turn to teach it
 
 	mu       sync.Mutex // guards the fields below
 	closed   bool       // no more deliveries
